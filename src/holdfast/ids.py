@@ -1,0 +1,55 @@
+"""Identifiers: ULIDs inside, a prefix added by each door; and random values that nobody can guess.
+
+A ULID made here sorts after every ULID this process made before it (monotonic within a millisecond), so a log read in
+id order is read in the order it was written.
+"""
+
+import re
+import secrets
+import string
+import threading
+import time
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_ALPHANUMERIC = string.ascii_letters + string.digits
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_id(at: float | None = None) -> str:
+    """Return a new ULID (26 Crockford characters). `at` in seconds stamps it with another time than now."""
+    global _last
+    stamp = int((time.time() if at is None else at) * 1000)
+    with _lock:
+        value = (stamp << 80) | secrets.randbits(80)
+        if value <= _last and (_last >> 80) - stamp < 10_000:
+            value = _last + 1
+        _last = max(_last, value)
+    return encode(value)
+
+
+def encode(value: int) -> str:
+    """Write a 128-bit number as a ULID."""
+    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -5, -5))
+
+
+def is_id(text: str) -> bool:
+    """Tell whether `text` is a ULID in canonical (upper) case."""
+    return _ULID.fullmatch(text) is not None
+
+
+def with_prefix(prefix: str, ulid: str) -> str:
+    return f"{prefix}_{ulid}"
+
+
+def without_prefix(prefix: str, text: str) -> str | None:
+    """Return the ULID of a prefixed id, or None if it is not one."""
+    head, _, tail = text.rpartition("_")
+    return tail if head == prefix and is_id(tail) else None
+
+
+def opaque(length: int = 43) -> str:
+    """Return `length` random letters and digits: 5.95 bits each, so 43 hold 256 bits and 24 hold 142."""
+    return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))

@@ -1,0 +1,215 @@
+"""The catalogue entry: facts on one third-party service, as data. Never code, never a provider's name in Python.
+
+The shape follows the quirks that real providers show. An entry is a frozen value, decoded strictly: an unknown field is
+an error. `loader` reads the built-in entries from `catalog/<slug>.yaml`; `custom` makes one from an API call.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from holdfast.oauth2.dialect import Dialect, Path, _Struct
+
+AuthKind = Literal[
+    "oauth2", "oauth2_client_credentials", "oauth1", "api_key", "basic", "jwt_bearer", "mcp", "custom"
+]
+Method = Literal["oauth", "api_key", "client_credentials"]
+"""How an account authenticates: the credential kinds that Holdfast keeps."""
+
+Seconds = int
+
+
+class ConfigField(_Struct, kw_only=True):
+    """A value an entry's templates need (`{shop}`). URL hosts built from it must be safe: `pattern` is full-matched."""
+
+    label: str | None = None
+    description: str | None = None
+    example: str | None = None
+    required: bool = False
+    default: str | None = None
+    pattern: str | None = None
+    enum: tuple[str, ...] = ()
+    secret: bool = False
+    scope: Literal["integration", "installation"] = "installation"
+    """Who supplies it: the operator once per connection, or each account."""
+    source: Literal["user", "callback", "token", "probe"] = "user"
+
+
+class Lifetime(_Struct, kw_only=True):
+    """How long tokens live, in seconds. `None` = not known."""
+
+    access: Seconds | Literal["never"] | None = None
+    """Assumed when a reply carries no expiry. `never` means such a token is not refreshed."""
+    access_max: Seconds | None = None
+    refresh_idle: Seconds | None = None
+    """A refresh token unused for so long dies."""
+    refresh_absolute: Seconds | None = None
+    rotation: Literal["none", "each_use", "may_change"] | None = None
+    reuse: Literal["dead", "whole_grant_dead", "old_stays_valid"] | None = None
+    """What presenting a rotated refresh token again does."""
+    reuse_grace: Seconds = 0
+    """Seconds after rotation in which the previous refresh token may be replayed safely."""
+    refresh_margin: Seconds | None = None
+    """Refresh this long before expiry, in place of the default margin."""
+    refresh_not_before: Seconds | None = None
+    """The provider refuses a refresh earlier than this many seconds before expiry."""
+    live_tokens_cap: int | None = None
+    """The provider silently drops the oldest token past this many per user and client."""
+    note: str | None = None
+
+
+class CallAuth(_Struct, kw_only=True):
+    """How a side call (revoke, identity, discover, probe) authenticates."""
+
+    kind: Literal["bearer", "client_basic", "client_post", "none", "header"] = "bearer"
+    name: str | None = None
+    value: str | None = None
+
+
+class Call(_Struct, kw_only=True):
+    """One side call to the provider, as a request descriptor."""
+
+    url: str
+    method: Literal["GET", "POST", "DELETE", "PUT"] = "GET"
+    auth: CallAuth = CallAuth()
+    body: Literal["none", "form", "json", "query"] = "none"
+    params: dict[str, str] = {}
+    """Body or query members; values may use `{token}`, `{client_id}`, `{client_secret}` and any kept value."""
+    json: dict[str, str] | None = None
+    headers: dict[str, str] = {}
+
+
+class Revoke(_Struct, kw_only=True):
+    """RFC 7009 or the provider's own way to end a token."""
+
+    call: Call
+    token: Literal["access", "refresh"] = "access"
+    kills: Literal["token", "grant", "install", "all_user_sessions"] = "token"
+    """`install`, `all_user_sessions`: others lose access too, so it is done only when asked for."""
+
+
+class Identity(_Struct, kw_only=True):
+    """Which account at the provider this is: a stable id to pin, and a label people recognise."""
+
+    call: Call | None = None
+    source: Literal["call", "token_response", "callback", "id_token"] = "call"
+    id: Path
+    label: Path | None = None
+    account_id: Path | None = None
+
+
+class Discover(_Struct, kw_only=True):
+    """A second call that picks the site, tenant or account the API works on (Atlassian's cloud id)."""
+
+    call: Call
+    list: str | None = None
+    set: dict[str, Path] = {}
+
+
+class Placement(_Struct, kw_only=True):
+    """Where the credential goes in a call to the provider's API."""
+
+    where: Literal["bearer", "header", "query", "basic", "path"] = "bearer"
+    name: str | None = None
+    value: str = "{token}"
+    username: str | None = None
+    password: str | None = None
+
+
+class RateHints(_Struct, kw_only=True):
+    status: tuple[int, ...] = (429,)
+    retry: str | None = None
+    remaining: str | None = None
+    limit: str | None = None
+    reset: str | None = None
+    usage: str | None = None
+
+
+class PageHints(_Struct, kw_only=True):
+    style: Literal["link_header", "link", "cursor", "offset", "page", "graphql", "range"]
+    request: str | None = None
+    reply: str | None = None
+
+
+class Api(_Struct, kw_only=True):
+    """The provider's API as the proxy reaches it. A credential is sent to `base_url`'s host and `hosts`, nowhere else."""
+
+    base_url: str
+    hosts: tuple[str, ...] = ()
+    regions: dict[str, str] = {}
+    sandbox: str | None = None
+    credential: Placement = Placement()
+    headers: dict[str, str] = {}
+    rate: RateHints = RateHints()
+    page: PageHints | None = None
+
+
+class Dead(_Struct, kw_only=True):
+    """A reply that tells a grant's (or a token's) death from a passing failure."""
+
+    at: Literal["token", "api"]
+    status: int | None = None
+    field: str = "error"
+    values: tuple[str, ...] = ()
+    """Values of `field` that match; empty = the status alone decides."""
+    means: Literal["reconnect", "refresh_once", "misconfigured", "retry"] = "reconnect"
+
+
+class RedirectRules(_Struct, kw_only=True):
+    https: Literal["required", "required_except_loopback", "any"] = "any"
+    note: str | None = None
+
+
+class RevokedEvent(_Struct, kw_only=True):
+    style: str
+    name: str
+
+
+class Provider(_Struct, kw_only=True):
+    """One provider: built in (catalogue) or custom (defined through the API in one environment)."""
+
+    slug: str
+    name: str
+    auth: AuthKind
+    aliases: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    docs: str | None = None
+    base: str | None = None
+    """Slug of the entry this one varies (gmail on google); resolved by the loader, one level deep."""
+    methods: tuple[Method, ...] = ()
+    """Ways to connect; empty = the one that follows from `auth`."""
+    config: dict[str, ConfigField] = {}
+    oauth2: Dialect | None = None
+    client_credentials: bool = False
+    lifetime: Lifetime = Lifetime()
+    revoke: Revoke | None = None
+    identity: Identity | None = None
+    discover: Discover | None = None
+    api: Api | None = None
+    probe: Call | None = None
+    """A harmless call that tells whether an API key works."""
+    dead: tuple[Dead, ...] = ()
+    revoked_event: RevokedEvent | None = None
+    redirect: RedirectRules = RedirectRules()
+    scope_help: dict[str, str] = {}
+    """What a scope lets the app do, in words for the consent page and the dashboard."""
+    evidence: dict[str, tuple[str, ...]] = {}
+    checked_on: str | None = None
+    custom: bool = False
+    adapter: str | None = None
+    """Name of a registered signer for what data cannot say (AWS SigV4)."""
+
+    def connect_methods(self) -> tuple[Method, ...]:
+        """Return the credential kinds an account of this provider may have, the usual one first."""
+        if self.methods:
+            return self.methods
+        if self.auth in ("oauth2", "oauth1", "mcp", "jwt_bearer", "custom"):
+            return ("oauth", "client_credentials") if self.client_credentials else ("oauth",)
+        if self.auth == "oauth2_client_credentials":
+            return ("client_credentials",)
+        return ("api_key",)
+
+
+def to_yaml_ready(provider: Provider) -> object:
+    """Return the entry as plain containers (export, custom provider storage)."""
+    return msgspec.to_builtins(provider)
