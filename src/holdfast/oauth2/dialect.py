@@ -154,3 +154,14 @@ class Dialect(_Struct, kw_only=True):
     response: ReplyDialect = ReplyDialect()
     keep_pattern: dict[str, str] = {}
     """Full-match pattern for a kept value that later decides where a token is sent. Anything else is refused."""
+
+
+class Dead(_Struct, kw_only=True):
+    """A reply that tells a grant's (or a token's) death from a passing failure."""
+
+    at: Literal["token", "api"]
+    status: int | None = None
+    field: str = "error"
+    values: tuple[str, ...] = ()
+    """Values of `field` that match; empty = the status alone decides."""
+    means: Literal["reconnect", "refresh_once", "misconfigured", "retry"] = "reconnect"

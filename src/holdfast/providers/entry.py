@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from holdfast.oauth2.dialect import Dialect, Path, _Struct
+from holdfast.oauth2.dialect import Dead, Dialect, Path, _Struct
 
 AuthKind = Literal[
     "oauth2", "oauth2_client_credentials", "oauth1", "api_key", "basic", "jwt_bearer", "mcp", "custom"
@@ -142,17 +142,6 @@ class Api(_Struct, kw_only=True):
     headers: dict[str, str] = {}
     rate: RateHints = RateHints()
     page: PageHints | None = None
-
-
-class Dead(_Struct, kw_only=True):
-    """A reply that tells a grant's (or a token's) death from a passing failure."""
-
-    at: Literal["token", "api"]
-    status: int | None = None
-    field: str = "error"
-    values: tuple[str, ...] = ()
-    """Values of `field` that match; empty = the status alone decides."""
-    means: Literal["reconnect", "refresh_once", "misconfigured", "retry"] = "reconnect"
 
 
 class RedirectRules(_Struct, kw_only=True):
