@@ -1,14 +1,14 @@
 """Errors carry a stable code, a sentence that is safe to show, and no transport status: each door maps them.
 
-    HoldfastError
-    +- NotFound            the thing does not exist, or not for this caller
-    +- Conflict            it exists already, or several match
-    +- Invalid             the request cannot be understood or breaks a rule of shape
-    +- Refused             understood, and not allowed
-    +- Unauthenticated     no valid key
-    +- TooMany             slow down; `retry_after` seconds
-    +- Unavailable         a part we depend on is away; try again
-    +- Misconfigured       the operator must change something; raised at start
+HoldfastError
++- NotFound            the thing does not exist, or not for this caller
++- Conflict            it exists already, or several match
++- Invalid             the request cannot be understood or breaks a rule of shape
++- Refused             understood, and not allowed
++- Unauthenticated     no valid key
++- TooMany             slow down; `retry_after` seconds
++- Unavailable         a part we depend on is away; try again
++- Misconfigured       the operator must change something; raised at start
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,9 @@ class HoldfastError(Exception):
 
     default_code = "internal_error"
 
-    def __init__(self, message: str, *, code: str | None = None, fields: Sequence[Mapping[str, str]] = ()) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, fields: Sequence[Mapping[str, str]] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
@@ -60,6 +62,10 @@ class TooMany(HoldfastError):
 
 class Unavailable(HoldfastError):
     default_code = "unavailable"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: float = 1.0) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 class Misconfigured(HoldfastError):

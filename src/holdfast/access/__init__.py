@@ -1,1 +1,21 @@
-"""TODO"""
+"""Access: environments, the keys that open them, and who belongs to which organization.
+
+An Environment is the tenant boundary: its id is in every query. An ApiKey is shown once and kept as a keyed hash; a
+revoked one stops at once. Memberships are optional: once an environment has recorded any, acting for an organization
+takes an active one. Redirect URIs are where browsers may be sent back to.
+Leaves accounts and connections to their rooms, and what a key may do on a wire to the door.
+"""
+
+from holdfast.access.keys import Keys, ensure_environment
+from holdfast.access.principal import ApiKey, Environment, Principal
+from holdfast.access.redirects import Destination, check_return_to
+
+__all__ = [
+    "ApiKey",
+    "Destination",
+    "Environment",
+    "Keys",
+    "Principal",
+    "check_return_to",
+    "ensure_environment",
+]

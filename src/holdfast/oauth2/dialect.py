@@ -1,8 +1,8 @@
 """How one provider departs from the RFCs, as data. A closed list: every field here has code that honours it.
 
-A `Dialect` is the `oauth2:` block of a catalogue entry (see `holdfast.providers`). Strings may hold `{placeholder}`s;
-`holdfast.providers.templates` fills them in before the protocol code sees them. Paths are dotted (`authed_user.id`,
-`data[0].id`); where a field takes a tuple of paths, the first that exists wins.
+A `Dialect` is the `oauth2:` block of a catalogue entry (see `holdfast.providers`). Strings may hold
+`{placeholder}`s; `holdfast.providers.templates` fills them in before the protocol code sees them. Paths are
+dotted (`authed_user.id`, `data[0].id`); where a field takes a tuple of paths, the first that exists wins.
 """
 
 from typing import Literal
@@ -13,7 +13,12 @@ Path = str | tuple[str, ...]
 """A dotted path into a JSON document, or several of which the first that exists counts."""
 
 ClientAuth = Literal[
-    "client_secret_basic", "client_secret_post", "none", "private_key_jwt", "client_secret_jwt", "secret_as_basic_user"
+    "client_secret_basic",
+    "client_secret_post",
+    "none",
+    "private_key_jwt",
+    "client_secret_jwt",
+    "secret_as_basic_user",
 ]
 """RFC 6749 section 2.3.1, RFC 7521/7523; `secret_as_basic_user` is the key-as-user-name form (Stripe)."""
 
@@ -27,8 +32,9 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pass
 
 
-class Success(_Struct, kw_only=True):
-    """Where a provider answers HTTP 200 for failures too: the reply is a success only if `field` equals `equals`.
+class Success(_Struct, frozen=True, kw_only=True):
+    """Where a provider answers HTTP 200 for failures too: the reply is a success only if `field` equals
+    `equals`.
 
     With `equals` left out the reply is a success if `error_field` is absent from it.
     """
@@ -38,7 +44,7 @@ class Success(_Struct, kw_only=True):
     error_field: str = "error"
 
 
-class ReplyDialect(_Struct, kw_only=True):
+class ReplyDialect(_Struct, frozen=True, kw_only=True):
     """How to read a token endpoint's reply (RFC 6749 section 5)."""
 
     format_default: Literal["json", "form", "xml"] = "json"
@@ -49,23 +55,31 @@ class ReplyDialect(_Struct, kw_only=True):
     errors_with_http_200: bool = False
     error: Path = "error"
     error_description: Path = ("error_description", "error_reason", "message")
-    access_token: Path = "access_token"
-    refresh_token: Path = "refresh_token"
-    token_type: Path = "token_type"
+    access_token: Path = "access_token"  # noqa: S105 - a name, not a secret
+    refresh_token: Path = "refresh_token"  # noqa: S105 - a name, not a secret
+    token_type: Path = "token_type"  # noqa: S105 - a name, not a secret
     expires_in: Path = "expires_in"
     expires_in_zero: Literal["expired", "never"] = "expired"
     expires_at: Path | None = None
     expires_at_format: Literal["unix", "unix_ms", "iso8601"] = "unix"
-    refresh_expires_in: Path = ("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in")
+    refresh_expires_in: Path = (
+        "refresh_token_expires_in",
+        "refresh_expires_in",
+        "x_refresh_token_expires_in",
+    )
     refresh_expires_at: Path | None = None
     scope: Path = "scope"
+    extra_scopes: dict[str, Path] = {}
+    """Where the reply says what was granted of an `extra_scope_params` parameter (`user_scope:
+    authed_user.scope`). Each is reported as it is asked for: `user_scope:chat:write`."""
     scope_separator: str | None = None
     """What separates granted scopes in the reply, where that is not the request's separator."""
     keep: dict[str, Path] = {}
-    """Non-secret reply members to keep on the account, under our name for them (`instance_url: instance_url`)."""
+    """Non-secret reply members to keep on the account, under our name for them (`instance_url:
+    instance_url`)."""
 
 
-class CallbackHmac(_Struct, kw_only=True):
+class CallbackHmac(_Struct, frozen=True, kw_only=True):
     """A provider that signs its callback query (Shopify): hex HMAC of the sorted query without `param`."""
 
     param: str
@@ -75,8 +89,9 @@ class CallbackHmac(_Struct, kw_only=True):
     """Callback parameters that must equal a template (`shop: '{shop}.myshopify.com'`)."""
 
 
-class Exchange(_Struct, kw_only=True):
-    """A further request that swaps one access token for another (Facebook's long-lived tokens, Instagram's refresh)."""
+class Exchange(_Struct, frozen=True, kw_only=True):
+    """A further request that swaps one access token for another (Facebook's long-lived tokens, Instagram's
+    refresh)."""
 
     url: str
     method: Literal["GET", "POST"] = "GET"
@@ -86,7 +101,7 @@ class Exchange(_Struct, kw_only=True):
     """Seconds a token must have lived before the provider accepts the request."""
 
 
-class Dialect(_Struct, kw_only=True):
+class Dialect(_Struct, frozen=True, kw_only=True):
     """One provider's OAuth 2.0 endpoints and habits."""
 
     # endpoints
@@ -113,11 +128,15 @@ class Dialect(_Struct, kw_only=True):
     generated_secret: dict[str, str] | None = None
     """Claims of a client secret that is itself a signed JWT (Apple)."""
     app_credentials_per_tenant: bool = False
+    client_secret_required: bool = True
+    """False: a public client is accepted, identified by its client_id alone."""
 
     # authorization request
     pkce: Pkce = "unknown"
     scopes: tuple[str, ...] = ()
     scope_separator: str = " "
+    scopes_required: bool = False
+    """The provider refuses a request without scopes, so a connection must name some."""
     scopes_fixed_by_app: bool = False
     """No `scope` is sent: the provider's app settings decide."""
     extra_scope_params: dict[str, str] = {}
@@ -144,7 +163,8 @@ class Dialect(_Struct, kw_only=True):
     body: BodyFormat = "form"
     method: Literal["POST", "GET"] = "POST"
     token_params: dict[str, str] = {}
-    """Added to code exchange and client-credentials requests."""
+    """Added to code exchange and client-credentials requests; an entry may replace `grant_type`
+    (`account_credentials`)."""
     refresh_params: dict[str, str] = {}
     """Added to refresh requests; an entry may replace `grant_type`."""
     refresh_scope: Literal["omit", "send"] = "omit"
@@ -153,10 +173,13 @@ class Dialect(_Struct, kw_only=True):
     second_exchange: Exchange | None = None
     response: ReplyDialect = ReplyDialect()
     keep_pattern: dict[str, str] = {}
-    """Full-match pattern for a kept value that later decides where a token is sent. Anything else is refused."""
+    """Full-match pattern for a kept value that later decides where a token is sent.
+
+    Anything else is refused.
+    """
 
 
-class Dead(_Struct, kw_only=True):
+class Dead(_Struct, frozen=True, kw_only=True):
     """A reply that tells a grant's (or a token's) death from a passing failure."""
 
     at: Literal["token", "api"]

@@ -1,8 +1,11 @@
-"""The catalogue entry: facts on one third-party service, as data. Never code, never a provider's name in Python.
+"""The catalogue entry: facts on one third-party service, as data. Never code, never a provider's name in
+Python.
 
-The shape follows the quirks that real providers show. An entry is a frozen value, decoded strictly: an unknown field is
-an error. `loader` reads the built-in entries from `catalog/<slug>.yaml`; `custom` makes one from an API call.
+The shape follows the quirks that real providers show. An entry is a frozen value, decoded strictly: an
+unknown field is an error. `loader` reads the built-in entries from `catalog/<slug>.yaml`; `custom` makes
+one from an API call.
 """
+# ruff: noqa: RUF012 - msgspec copies a mutable default per instance, and the instances are frozen.
 
 from typing import Literal
 
@@ -19,8 +22,9 @@ Method = Literal["oauth", "api_key", "client_credentials"]
 Seconds = int
 
 
-class ConfigField(_Struct, kw_only=True):
-    """A value an entry's templates need (`{shop}`). URL hosts built from it must be safe: `pattern` is full-matched."""
+class ConfigField(_Struct, frozen=True, kw_only=True):
+    """A value an entry's templates need (`{shop}`). Hosts built from it must be safe: `pattern` is
+    full-matched."""
 
     label: str | None = None
     description: str | None = None
@@ -35,7 +39,7 @@ class ConfigField(_Struct, kw_only=True):
     source: Literal["user", "callback", "token", "probe"] = "user"
 
 
-class Lifetime(_Struct, kw_only=True):
+class Lifetime(_Struct, frozen=True, kw_only=True):
     """How long tokens live, in seconds. `None` = not known."""
 
     access: Seconds | Literal["never"] | None = None
@@ -58,15 +62,19 @@ class Lifetime(_Struct, kw_only=True):
     note: str | None = None
 
 
-class CallAuth(_Struct, kw_only=True):
+class CallAuth(_Struct, frozen=True, kw_only=True):
     """How a side call (revoke, identity, discover, probe) authenticates."""
 
-    kind: Literal["bearer", "client_basic", "client_post", "none", "header"] = "bearer"
+    kind: Literal["bearer", "client_basic", "client_post", "none", "header", "basic"] = "bearer"
     name: str | None = None
     value: str | None = None
+    """`header`: its name and the template of its value (`Client {client_secret}`)."""
+    username: str = ""
+    password: str = ""
+    """`basic`: HTTP Basic with these templates (`{token}` as the user name)."""
 
 
-class Call(_Struct, kw_only=True):
+class Call(_Struct, frozen=True, kw_only=True):
     """One side call to the provider, as a request descriptor."""
 
     url: str
@@ -74,21 +82,21 @@ class Call(_Struct, kw_only=True):
     auth: CallAuth = CallAuth()
     body: Literal["none", "form", "json", "query"] = "none"
     params: dict[str, str] = {}
-    """Body or query members; values may use `{token}`, `{client_id}`, `{client_secret}` and any kept value."""
+    """Body or query members; values may use `{token}`, `{client_id}`, `{client_secret}` and kept values."""
     json: dict[str, str] | None = None
     headers: dict[str, str] = {}
 
 
-class Revoke(_Struct, kw_only=True):
+class Revoke(_Struct, frozen=True, kw_only=True):
     """RFC 7009 or the provider's own way to end a token."""
 
     call: Call
-    token: Literal["access", "refresh"] = "access"
+    token: Literal["access", "refresh"] = "access"  # noqa: S105
     kills: Literal["token", "grant", "install", "all_user_sessions"] = "token"
     """`install`, `all_user_sessions`: others lose access too, so it is done only when asked for."""
 
 
-class Identity(_Struct, kw_only=True):
+class Identity(_Struct, frozen=True, kw_only=True):
     """Which account at the provider this is: a stable id to pin, and a label people recognise."""
 
     call: Call | None = None
@@ -98,15 +106,28 @@ class Identity(_Struct, kw_only=True):
     account_id: Path | None = None
 
 
-class Discover(_Struct, kw_only=True):
+class Discover(_Struct, frozen=True, kw_only=True):
     """A second call that picks the site, tenant or account the API works on (Atlassian's cloud id)."""
 
     call: Call
     list: str | None = None
+    """Path of the list in the reply; `[]` where the reply itself is the list, None where it is one site."""
     set: dict[str, Path] = {}
+    """Values that choosing an item sets, under our names."""
 
 
-class Placement(_Struct, kw_only=True):
+class GrantedScopes(_Struct, frozen=True, kw_only=True):
+    """A call that lists what was granted, where the token reply does not say (Facebook `/me/permissions`)."""
+
+    call: Call
+    list: str | None = None
+    scope: Path | None = None
+    """Path of the scope's name within an item; None where the items are the names."""
+    status: str | None = None
+    status_equals: str = "granted"
+
+
+class Placement(_Struct, frozen=True, kw_only=True):
     """Where the credential goes in a call to the provider's API."""
 
     where: Literal["bearer", "header", "query", "basic", "path"] = "bearer"
@@ -116,23 +137,33 @@ class Placement(_Struct, kw_only=True):
     password: str | None = None
 
 
-class RateHints(_Struct, kw_only=True):
+class RateHints(_Struct, frozen=True, kw_only=True):
+    """How the API says "slow down". All but `status` and `penalty` name a response header."""
+
     status: tuple[int, ...] = (429,)
     retry: str | None = None
     remaining: str | None = None
     limit: str | None = None
     reset: str | None = None
+    reset_format: Literal["unix", "seconds", "iso8601"] = "unix"
     usage: str | None = None
+    retry_in_body: Path | None = None
+    """Path of a text in the reply's body that holds the time to retry at (Gmail's `error.message`)."""
+    penalty: Seconds | None = None
+    """Seconds to wait after a refusal that does not say how long."""
 
 
-class PageHints(_Struct, kw_only=True):
+class PageHints(_Struct, frozen=True, kw_only=True):
+    """How lists are paged: the request member and the reply path of the next page."""
+
     style: Literal["link_header", "link", "cursor", "offset", "page", "graphql", "range"]
     request: str | None = None
     reply: str | None = None
 
 
-class Api(_Struct, kw_only=True):
-    """The provider's API as the proxy reaches it. A credential is sent to `base_url`'s host and `hosts`, nowhere else."""
+class Api(_Struct, frozen=True, kw_only=True):
+    """The provider's API as the proxy reaches it. A credential goes to `base_url`'s host and `hosts`,
+    nowhere else."""
 
     base_url: str
     hosts: tuple[str, ...] = ()
@@ -144,17 +175,25 @@ class Api(_Struct, kw_only=True):
     page: PageHints | None = None
 
 
-class RedirectRules(_Struct, kw_only=True):
+class RedirectRules(_Struct, frozen=True, kw_only=True):
+    """What the provider accepts as a redirect URI, so that a wrong one is explained before it is tried."""
+
     https: Literal["required", "required_except_loopback", "any"] = "any"
+    localhost_name: bool = True
+    """False where loopback must be written as an address, never as `localhost`."""
+    most: int | None = None
+    """How many may be registered with one app."""
     note: str | None = None
 
 
-class RevokedEvent(_Struct, kw_only=True):
-    style: str
+class RevokedEvent(_Struct, frozen=True, kw_only=True):
+    """How the provider tells that a user took the grant back."""
+
+    style: Literal["webhook", "signed_request_post", "security_event_token", "callback_delete"]
     name: str
 
 
-class Provider(_Struct, kw_only=True):
+class Provider(_Struct, frozen=True, kw_only=True):
     """One provider: built in (catalogue) or custom (defined through the API in one environment)."""
 
     slug: str
@@ -174,6 +213,7 @@ class Provider(_Struct, kw_only=True):
     revoke: Revoke | None = None
     identity: Identity | None = None
     discover: Discover | None = None
+    granted_scopes: GrantedScopes | None = None
     api: Api | None = None
     probe: Call | None = None
     """A harmless call that tells whether an API key works."""

@@ -1,0 +1,35 @@
+"""Environments, API keys, and the Principal a valid key stands for."""
+
+from dataclasses import dataclass
+
+from holdfast.events import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    id: str
+    name: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    environment_id: str
+    id: str
+    name: str
+    hash: str
+    last4: str
+    created_at: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls, checked: the environment of a key that is valid now."""
+
+    environment_id: str
+    key_id: str
+    key_name: str
+
+    def actor(self) -> Actor:
+        return Actor("api_key", self.key_id)

@@ -1,0 +1,239 @@
+"""Tables of the access room and all their SQL."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, insert, select, update
+
+from holdfast.access.membership import Membership
+from holdfast.access.principal import ApiKey, Environment
+from holdfast.access.redirects import RedirectUri
+from holdfast.storage.paging import page
+from holdfast.storage.tables import (
+    Boolean,
+    Column,
+    String,
+    Table,
+    Text,
+    Time,
+    Ulid,
+    environment_key,
+    metadata,
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    environment_key(),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("created_at", Time, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("last4", String(4), nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("revoked_at", Time),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("user_id", String(256), nullable=False),
+    Column("organization_id", String(256), nullable=False),
+    Column("role", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time, nullable=False),
+    UniqueConstraint("environment_id", "organization_id", "user_id", name="uq_memberships_owner"),
+    Index("ix_memberships_user", "environment_id", "user_id"),
+)
+
+redirect_uris = Table(
+    "redirect_uris",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    UniqueConstraint("environment_id", "uri", name="uq_redirect_uris_uri"),
+)
+
+
+def environment_by_name(tx: Connection, name: str) -> Environment | None:
+    row = tx.execute(select(environments).where(environments.c.name == name)).one_or_none()
+    return None if row is None else Environment(row.environment_id, row.name, row.created_at)
+
+
+def add_environment(tx: Connection, new: Environment) -> None:
+    tx.execute(insert(environments).values(environment_id=new.id, name=new.name, created_at=new.created_at))
+
+
+def list_environments(tx: Connection) -> list[Environment]:
+    rows = tx.execute(select(environments).order_by(environments.c.environment_id))
+    return [Environment(row.environment_id, row.name, row.created_at) for row in rows]
+
+
+def key_by_hash(tx: Connection, hashed: str) -> ApiKey | None:
+    row = tx.execute(select(api_keys).where(api_keys.c.hash == hashed)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def list_keys(tx: Connection, environment_id: str) -> list[ApiKey]:
+    rows = tx.execute(
+        select(api_keys).where(api_keys.c.environment_id == environment_id).order_by(api_keys.c.id)
+    )
+    return [_key(row) for row in rows]
+
+
+def add_key(tx: Connection, key: ApiKey) -> None:
+    tx.execute(
+        insert(api_keys).values(
+            environment_id=key.environment_id,
+            id=key.id,
+            name=key.name,
+            hash=key.hash,
+            last4=key.last4,
+            created_at=key.created_at,
+        )
+    )
+
+
+def revoke_key(tx: Connection, environment_id: str, key_id: str, at: float) -> ApiKey | None:
+    row = tx.execute(
+        update(api_keys)
+        .where(
+            api_keys.c.environment_id == environment_id,
+            api_keys.c.id == key_id,
+            api_keys.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=at)
+        .returning(*api_keys.c)
+    ).one_or_none()
+    return None if row is None else _key(row)
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(row.environment_id, row.id, row.name, row.hash, row.last4, row.created_at, row.revoked_at)
+
+
+def memberships_are_kept(tx: Connection, environment_id: str) -> bool:
+    """Tell whether the environment has ever recorded a membership; from then on they are enforced."""
+    query = select(memberships.c.id).where(memberships.c.environment_id == environment_id).limit(1)
+    return tx.execute(query).first() is not None
+
+
+def membership_of(
+    tx: Connection, environment_id: str, organization_id: str, user_id: str
+) -> Membership | None:
+    row = tx.execute(
+        select(memberships).where(
+            memberships.c.environment_id == environment_id,
+            memberships.c.organization_id == organization_id,
+            memberships.c.user_id == user_id,
+        )
+    ).one_or_none()
+    return None if row is None else _membership(row)
+
+
+def membership(tx: Connection, environment_id: str, membership_id: str) -> Membership | None:
+    row = tx.execute(
+        select(memberships).where(
+            memberships.c.environment_id == environment_id,
+            memberships.c.id == membership_id,
+            memberships.c.deleted.is_(False),
+        )
+    ).one_or_none()
+    return None if row is None else _membership(row)
+
+
+def list_memberships(
+    tx: Connection,
+    environment_id: str,
+    *,
+    limit: int,
+    after: str | None,
+    before: str | None,
+    newest_first: bool,
+    user_id: str | None = None,
+    organization_id: str | None = None,
+    statuses: tuple[str, ...] = (),
+) -> list[Membership]:
+    query = select(memberships).where(
+        memberships.c.environment_id == environment_id, memberships.c.deleted.is_(False)
+    )
+    if user_id is not None:
+        query = query.where(memberships.c.user_id == user_id)
+    if organization_id is not None:
+        query = query.where(memberships.c.organization_id == organization_id)
+    if statuses:
+        query = query.where(memberships.c.status.in_(statuses))
+    return [
+        _membership(row)
+        for row in page(
+            tx, query, memberships.c.id, limit=limit, after=after, before=before, newest_first=newest_first
+        )
+    ]
+
+
+def save_membership(tx: Connection, record: Membership) -> None:
+    """Insert the membership, or replace what is stored under its id."""
+    values = {
+        "user_id": record.user_id,
+        "organization_id": record.organization_id,
+        "role": record.role,
+        "status": record.status,
+        "deleted": record.deleted,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+    }
+    where = (memberships.c.environment_id == record.environment_id) & (memberships.c.id == record.id)
+    if tx.execute(update(memberships).where(where).values(values)).rowcount == 0:
+        tx.execute(insert(memberships).values(environment_id=record.environment_id, id=record.id, **values))
+
+
+def _membership(row: Row[Any]) -> Membership:
+    return Membership(
+        environment_id=row.environment_id,
+        id=row.id,
+        user_id=row.user_id,
+        organization_id=row.organization_id,
+        role=row.role,
+        status=row.status,
+        deleted=row.deleted,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def list_redirect_uris(tx: Connection, environment_id: str) -> list[RedirectUri]:
+    rows = tx.execute(
+        select(redirect_uris)
+        .where(redirect_uris.c.environment_id == environment_id)
+        .order_by(redirect_uris.c.id)
+    )
+    return [RedirectUri(row.environment_id, row.id, row.uri, row.created_at) for row in rows]
+
+
+def add_redirect_uri(tx: Connection, new: RedirectUri) -> None:
+    tx.execute(
+        insert(redirect_uris).values(
+            environment_id=new.environment_id, id=new.id, uri=new.uri, created_at=new.created_at
+        )
+    )
+
+
+def delete_redirect_uri(tx: Connection, environment_id: str, uri_id: str) -> bool:
+    done = tx.execute(
+        delete(redirect_uris).where(
+            redirect_uris.c.environment_id == environment_id, redirect_uris.c.id == uri_id
+        )
+    )
+    return done.rowcount > 0

@@ -1,0 +1,181 @@
+"""The Account record, its status machine, and what follows from them without I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from holdfast.connections.connection import OwnerKind
+from holdfast.errors import Conflict
+from holdfast.providers.entry import Method
+from holdfast.vault import Place, Sealed
+
+Role = Literal["compatibility", "standard"]
+"""The one account per owner and connection that callers see who know nothing of several, or one beside it."""
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    VERIFYING = "verifying"
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    ERROR = "error"
+    SUSPENDED = "suspended"
+
+
+class Reason(StrEnum):
+    """Why an account is not active. A closed list; the provider's own words stand beside it, scrubbed."""
+
+    REFRESH_REFUSED = "refresh_refused"
+    ROTATION_LOST = "rotation_lost"
+    NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105  (a name, not a secret)
+    NO_CREDENTIAL = "no_credential"
+    SET_BY_APP = "set_by_app"
+    MEMBERSHIP_ENDED = "establishing_member_membership_ended"
+    REVOKED_BY_USER = "revoked_by_user"
+    REVOKED_BY_ADMINISTRATOR = "revoked_by_administrator"
+    REVOKED_AT_PROVIDER = "revoked_at_provider"
+    UNUSABLE = "unusable"
+    PAUSED = "paused"
+
+
+_TRANSITIONS: frozenset[tuple[Status, Status]] = frozenset(
+    {
+        (Status.PENDING, Status.VERIFYING),
+        (Status.PENDING, Status.ACTIVE),
+        (Status.VERIFYING, Status.ACTIVE),
+        (Status.ACTIVE, Status.EXPIRED),
+        (Status.EXPIRED, Status.ACTIVE),
+        (Status.ACTIVE, Status.REVOKED),
+        (Status.ACTIVE, Status.ERROR),
+        (Status.ERROR, Status.ACTIVE),
+        (Status.ACTIVE, Status.SUSPENDED),
+        (Status.SUSPENDED, Status.ACTIVE),
+    }
+)
+_BY_AUTHORISATION = frozenset(
+    {Status.EXPIRED, Status.REVOKED, Status.ERROR, Status.PENDING, Status.VERIFYING}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose account: a user (within an organization, or none), or an organization as a whole."""
+
+    kind: OwnerKind
+    user_id: str
+    organization_id: str
+
+    @classmethod
+    def user(cls, user_id: str, organization_id: str | None = None) -> "Owner":
+        return cls("user", user_id, organization_id or "")
+
+    @classmethod
+    def organization(cls, organization_id: str) -> "Owner":
+        return cls("organization", "", organization_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    environment_id: str
+    id: str
+    connection_id: str
+    owner: Owner
+    role: Role
+    method: Method
+    status: Status
+    created_at: float
+    updated_at: float
+    version: int = 1
+    """Rises with every change; `credential_version` with every new credential, which is sealed for it."""
+    credential_version: int = 0
+    reason: Reason | None = None
+    detail: str | None = None
+    """What happened and what to do about it, in words fit for the account's owner."""
+    label: str | None = None
+    identifier: str | None = None
+    subject: str | None = None
+    """The provider's stable id of the account, pinned: reconnecting as another one is refused."""
+    established_by: str | None = None
+    client_ref: str | None = None
+    scopes: tuple[str, ...] = ()
+    config: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Non-secret members of token replies and callbacks that the provider's API needs (instance_url)."""
+    access: Sealed | None = None
+    """The access token or API key: what is vended."""
+    grant: Sealed | None = None
+    """What the next access token is obtained with: refresh token or client secret. Never vended."""
+    last4: str = ""
+    oauth_client_id: str | None = None
+    """The account's own client id, where its method is client_credentials."""
+    expires_at: float | None = None
+    grant_expires_at: float | None = None
+    refresh_at: float | None = None
+    refreshed_at: float | None = None
+    retry_at: float | None = None
+    failures: int = 0
+    warning: str | None = None
+    intent_at: float | None = None
+    intent_print: str | None = None
+    """An open intent: a refresh request that may have been sent and has not been settled."""
+    fence: int = 0
+
+    def access_place(self, credential_version: int | None = None) -> Place:
+        return self._place("access", credential_version)
+
+    def grant_place(self, credential_version: int | None = None) -> Place:
+        return self._place("grant", credential_version)
+
+    def _place(self, field_name: str, credential_version: int | None) -> Place:
+        version = self.credential_version if credential_version is None else credential_version
+        return Place(self.environment_id, self.id, field_name, version)
+
+    def to(
+        self, status: Status, now: float, *, reason: Reason | None = None, detail: str | None = None
+    ) -> "Account":
+        """Return the account in another status. Raises Conflict for a transition that does not exist."""
+        if status != self.status and (self.status, status) not in _TRANSITIONS:
+            raise Conflict(f"an account that is {self.status} cannot become {status}")
+        return replace(self, status=status, reason=reason, detail=detail, updated_at=now)
+
+    def authorised(self, now: float) -> "Account":
+        """Return the account as active after a new authorisation by its owner, whatever ended it before."""
+        if self.status is Status.SUSPENDED:
+            raise Conflict("this account is suspended: resume it first")
+        if self.status in _BY_AUTHORISATION or self.status is Status.ACTIVE:
+            return replace(
+                self,
+                status=Status.ACTIVE,
+                reason=None,
+                detail=None,
+                warning=None,
+                failures=0,
+                retry_at=None,
+                intent_at=None,
+                intent_print=None,
+                updated_at=now,
+            )
+        raise Conflict(f"an account that is {self.status} cannot be authorised")
+
+
+def snapshot(account: Account, connection_name: str) -> dict[str, Any]:
+    """Return what an entry says of an account: no secret, enough to tell an app what happened."""
+    return {
+        "connection_id": account.connection_id,
+        "connection": connection_name,
+        "owner_kind": account.owner.kind,
+        "role": account.role,
+        "method": account.method,
+        "label": account.label,
+        "identifier": account.identifier,
+        "scopes": list(account.scopes),
+        "status": account.status.value,
+        "reason": account.reason.value if account.reason else None,
+        "detail": account.detail,
+        "last4": account.last4,
+        "established_by": account.established_by,
+        "created_at": account.created_at,
+        "updated_at": account.updated_at,
+    }

@@ -1,0 +1,254 @@
+"""How an account comes to be, and how a new credential replaces an old one. Also labels, and the end of a membership.
+
+Everything here decides and writes in one transaction, under lock on the owner's accounts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+from sqlalchemy.exc import IntegrityError
+
+from holdfast import ids
+from holdfast.access import store as access_store
+from holdfast.access.membership import may_act
+from holdfast.accounts import idempotency, store
+from holdfast.accounts.account import Account, Owner, Reason, Role, Status, snapshot
+from holdfast.accounts.credential import ApiKey, ClientCredential, Credential, OAuthCredential, lay_in
+from holdfast.accounts.selection import select_account
+from holdfast.clock import Clock
+from holdfast.connections import Connections, Effective
+from holdfast.errors import Conflict, Refused, Unprocessable
+from holdfast.events import Action, Actor, Entry
+from holdfast.events import store as log
+from holdfast.providers.entry import Method
+from holdfast.providers.identity import ProviderIdentity
+from holdfast.storage import Connection as Tx
+from holdfast.storage import Database
+from holdfast.vault import Vault
+
+Intent = Literal["add", "create", "reauthorize", "auto"]
+"""add: another account. create: the first, refused if there is one. reauthorize: an existing one. auto: the
+compatibility account, made if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connecting:
+    """One account about to be connected or reconnected: everything that has been found out before."""
+
+    effective: Effective
+    owner: Owner
+    credential: Credential | None
+    """None = an account without credential, waiting for its owner's authorisation."""
+    intent: Intent
+    actor: Actor
+    account_id: str | None = None
+    label: str | None | UnsetType = UNSET
+    identifier: str | None | UnsetType = UNSET
+    identity: ProviderIdentity | None = None
+    switch_identity: bool = False
+    established_by: str | None = None
+    client_ref: str | None = None
+    config: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
+    idempotency: "IdempotentUse | None" = None
+    status: Status | None = None
+    """A status that the app states itself; None = as the credential tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentUse:
+    """A key under which a request may be repeated (24 hours), and a fingerprint of what was asked."""
+
+    key: str
+    fingerprint: str
+
+
+METHOD_OF: Mapping[type[Credential], Method] = {
+    ApiKey: "api_key",
+    ClientCredential: "client_credentials",
+    OAuthCredential: "oauth",
+}
+
+
+class Accounts:
+    def __init__(
+        self, database: Database, vault: Vault, clock: Clock, connections: Connections, *, max_per_owner: int
+    ) -> None:
+        self.database, self.vault, self.clock, self.connections = database, vault, clock, connections
+        self._max_per_owner = max_per_owner
+
+    async def connect(self, plan: Connecting) -> Account:
+        """Connect or reconnect an account. Raises NotFound, Conflict, Refused or Unprocessable, changing nothing."""
+        await self.vault.ready(plan.effective.connection.environment_id)
+        try:
+            return await self.database.transact(lambda tx: self.connect_in(tx, plan))
+        except IntegrityError:  # two first connections at once: the second sees the first now
+            return await self.database.transact(lambda tx: self.connect_in(tx, plan))
+
+    def connect_in(self, tx: Tx, plan: Connecting) -> Account:
+        """As `connect`, within a transaction of the caller's; the environment's keys must be ready."""
+        if plan.idempotency is not None:
+            repeated = self._repeated(tx, plan, plan.idempotency)
+            if repeated is not None:
+                return repeated
+        self._check_method(plan)
+        self.check_may_act(tx, plan.effective.connection.environment_id, plan.owner, plan.established_by)
+        before = self._target(tx, plan)
+        now = self.clock.now()
+        account = self._changed(before or self._blank(tx, plan, now), plan, now)
+        if before is None:
+            store.add(tx, account)
+        else:
+            store.save(tx, account)
+        if plan.idempotency is not None:
+            use = plan.idempotency
+            idempotency.add(tx, account.environment_id, use.key, use.fingerprint, account.id, now)
+        connected = account.status is Status.ACTIVE
+        action = Action.ACCOUNT_CONNECTED if connected else Action.ACCOUNT_REAUTHORIZATION_NEEDED
+        self.log(tx, account, plan.effective.connection.name, action, plan.actor, plan.request_id)
+        return account
+
+    def check_may_act(self, tx: Tx, environment_id: str, owner: Owner, acting_user: str | None) -> None:
+        """Raise Refused unless the acting user is an active member of the organization concerned.
+
+        Applies to organization-owned accounts and to user-owned ones within an organization, once the environment
+        keeps memberships.
+        """
+        user = acting_user if owner.kind == "organization" else owner.user_id
+        if not owner.organization_id or user is None:
+            return
+        kept = access_store.memberships_are_kept(tx, environment_id)
+        membership = (
+            access_store.membership_of(tx, environment_id, owner.organization_id, user) if kept else None
+        )
+        if not may_act(kept, membership):
+            raise Refused(f"user '{user}' is not an active member of organization '{owner.organization_id}'")
+
+    def log(
+        self,
+        tx: Tx,
+        account: Account,
+        connection_name: str,
+        action: Action,
+        actor: Actor,
+        request_id: str = "",
+    ) -> None:
+        log.append(tx, account_entry(account, connection_name, action, actor, self.clock.now(), request_id))
+
+    def _check_method(self, plan: Connecting) -> None:
+        method = plan.effective.connection.method
+        if plan.credential is not None and METHOD_OF[type(plan.credential)] != method:
+            raise Unprocessable(
+                f"accounts of '{plan.effective.connection.name}' connect by {method}",
+                code="auth_method_mismatch",
+            )
+
+    def _repeated(self, tx: Tx, plan: Connecting, use: IdempotentUse) -> Account | None:
+        environment_id = plan.effective.connection.environment_id
+        earlier = idempotency.find(tx, environment_id, use.key, self.clock.now())
+        if earlier is None:
+            return None
+        account = store.get(tx, environment_id, earlier.account_id)
+        if earlier.fingerprint != use.fingerprint or account is None:
+            raise Conflict(
+                "this Idempotency-Key was used for another request: use a new one",
+                code="idempotency_key_conflict",
+            )
+        return account
+
+    def _target(self, tx: Tx, plan: Connecting) -> Account | None:
+        """Return the account to replace the credential of; None = make one."""
+        connection = plan.effective.connection
+        mine = store.of_owner(tx, connection.environment_id, connection.id, plan.owner, lock=True)
+        if plan.intent == "reauthorize":
+            return select_account(mine, account_id=plan.account_id, plural=False)
+        if plan.intent == "auto":
+            existing = next((account for account in mine if account.role == "compatibility"), None)
+            if existing is not None:
+                return existing
+        if plan.intent == "create" and mine:
+            raise Conflict(
+                "this owner has a connected account here already: send connection_intent=add for another one"
+            )
+        if len(mine) >= self._max_per_owner:
+            raise Conflict(
+                f"this owner has {len(mine)} connected accounts here, the limit",
+                code="connected_account_limit_reached",
+            )
+        return None
+
+    def _blank(self, tx: Tx, plan: Connecting, now: float) -> Account:
+        connection = plan.effective.connection
+        mine = store.of_owner(tx, connection.environment_id, connection.id, plan.owner)
+        role: Role = "standard" if any(other.role == "compatibility" for other in mine) else "compatibility"
+        return Account(
+            environment_id=connection.environment_id,
+            id=ids.new_id(now),
+            connection_id=connection.id,
+            owner=plan.owner,
+            role=role,
+            method=connection.method,
+            status=Status.PENDING,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def _changed(self, account: Account, plan: Connecting, now: float) -> Account:
+        check_identity(account, plan.identity, switch=plan.switch_identity)
+        lifetime = plan.effective.provider.lifetime
+        if plan.credential is None:
+            detail = "No credential was given. The account's owner has to connect it."
+            changed = replace(
+                account, status=Status.EXPIRED, reason=Reason.NO_CREDENTIAL, detail=detail, updated_at=now
+            )
+        else:
+            changed = lay_in(account.authorised(now), plan.credential, self.vault, lifetime, now)
+        if plan.status is Status.EXPIRED and changed.status is Status.ACTIVE:
+            detail = "The app marked this account as needing a new authorisation."
+            changed = changed.to(Status.EXPIRED, now, reason=Reason.SET_BY_APP, detail=detail)
+        identity = plan.identity
+        return replace(
+            changed,
+            label=account.label if isinstance(plan.label, UnsetType) else plan.label,
+            identifier=(identity.label if identity and identity.label else account.identifier)
+            if isinstance(plan.identifier, UnsetType)
+            else plan.identifier,
+            subject=identity.id if identity else account.subject,
+            established_by=plan.established_by or account.established_by,
+            client_ref=plan.client_ref or account.client_ref,
+            config={**account.config, **plan.config},
+            kept={**changed.kept, **plan.kept},
+        )
+
+
+def check_identity(account: Account, identity: ProviderIdentity | None, *, switch: bool) -> None:
+    """Refuse to reconnect an account as somebody else at the provider, unless asked to switch."""
+    if account.subject is None or identity is None or identity.id == account.subject or switch:
+        return
+    was, now = account.identifier or account.subject, identity.label or identity.id
+    raise Conflict(
+        f"this connection belongs to '{was}', and the provider says you are '{now}':"
+        f" sign in there as '{was}', or add a second connection",
+        code="account_mismatch",
+    )
+
+
+def account_entry(
+    account: Account, connection_name: str, action: Action, actor: Actor, now: float, request_id: str = ""
+) -> Entry:
+    return Entry(
+        environment_id=account.environment_id,
+        id=ids.new_id(now),
+        at=now,
+        action=action,
+        actor=actor,
+        account_id=account.id,
+        connection_id=account.connection_id,
+        user_id=account.owner.user_id,
+        organization_id=account.owner.organization_id,
+        request_id=request_id,
+        data=snapshot(account, connection_name),
+    )

@@ -1,0 +1,140 @@
+"""The end of accounts: deleted one by one, with their connection, or emptied when their establisher leaves."""
+
+from dataclasses import replace
+
+from holdfast import ids
+from holdfast.access import store as access_store
+from holdfast.access.membership import Membership
+from holdfast.accounts import store
+from holdfast.accounts.account import Account, Owner, Reason, Status, snapshot
+from holdfast.accounts.install import Accounts, account_entry
+from holdfast.accounts.selection import select_account
+from holdfast.connections import Connection
+from holdfast.connections import store as connection_store
+from holdfast.connections.connection import OwnerKind
+from holdfast.connections.settings import connection_entry, provider_entry
+from holdfast.errors import NotFound
+from holdfast.events import Action, Actor, Entry
+from holdfast.events import store as log
+from holdfast.providers import store as provider_store
+from holdfast.storage import Connection as Tx
+
+
+class Removal:
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    async def disconnect(
+        self,
+        environment_id: str,
+        name: str,
+        owner: Owner,
+        *,
+        account_id: str | None,
+        plural: bool,
+        actor: Actor,
+        request_id: str,
+    ) -> Account:
+        """Delete one account and its credential. The entry keeps its last state; the row is gone."""
+
+        def work(tx: Tx) -> Account:
+            connection = self._accounts.connections.find(tx, environment_id, name, owner.kind)
+            mine = store.of_owner(tx, environment_id, connection.id, owner, lock=True)
+            account = select_account(mine, account_id=account_id, plural=plural)
+            self._remove(tx, account, connection, actor, request_id)
+            return account
+
+        return await self._accounts.database.transact(work)
+
+    async def delete_connection(
+        self, environment_id: str, name: str, owner_kind: OwnerKind, actor: Actor
+    ) -> None:
+        """Delete a connection, its accounts, and its custom provider if nothing else uses that."""
+
+        def work(tx: Tx) -> None:
+            now = self._accounts.clock.now()
+            connection = self._accounts.connections.find(tx, environment_id, name, owner_kind)
+            for account in store.of_connection(tx, environment_id, connection.id):
+                self._remove(tx, account, connection, actor, "")
+            connection_store.remove(tx, environment_id, connection.id)
+            log.append(tx, connection_entry(connection, Action.CONNECTION_DELETED, actor, now))
+            others = [
+                other
+                for other in connection_store.all_of(tx, environment_id)
+                if other.provider_slug == connection.provider_slug
+            ]
+            if not any(other.name == name for other in others):
+                connection_store.remove_overrides(tx, environment_id, name)
+            provider = provider_store.get(tx, environment_id, connection.provider_slug)
+            if provider is not None and not others:
+                provider_store.remove(tx, environment_id, provider.slug)
+                log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_DELETED, actor, now))
+
+        await self._accounts.database.transact(work)
+
+    async def end_membership(
+        self, environment_id: str, membership_id: str, *, delete: bool, actor: Actor
+    ) -> Membership:
+        """Deactivate or delete a membership. Organization accounts which that member established lose their credential.
+
+        Raises NotFound for an unknown membership.
+        """
+
+        def work(tx: Tx) -> Membership:
+            now = self._accounts.clock.now()
+            before = access_store.membership(tx, environment_id, membership_id)
+            if before is None:
+                raise NotFound("there is no such organization membership")
+            after = before.ended(now) if delete else before.with_status("inactive", now)
+            access_store.save_membership(tx, after)
+            log.append(tx, membership_entry(after, actor, now))
+            for account in store.established_by(tx, environment_id, before.organization_id, before.user_id):
+                self._empty(tx, account, actor, now)
+            return after
+
+        return await self._accounts.database.transact(work)
+
+    def _remove(
+        self, tx: Tx, account: Account, connection: Connection, actor: Actor, request_id: str
+    ) -> None:
+        now = self._accounts.clock.now()
+        store.remove(tx, account.environment_id, account.id)
+        entry = account_entry(account, connection.name, Action.ACCOUNT_DISCONNECTED, actor, now, request_id)
+        log.append(tx, replace(entry, data={**snapshot(account, connection.name), "status": "disconnected"}))
+
+    def _empty(self, tx: Tx, account: Account, actor: Actor, now: float) -> None:
+        detail = "The member who connected this account has left the organization. An administrator has to connect it anew."
+        emptied = replace(
+            account.to(Status.EXPIRED, now, reason=Reason.MEMBERSHIP_ENDED, detail=detail)
+            if account.status is Status.ACTIVE
+            else replace(account, reason=Reason.MEMBERSHIP_ENDED, detail=detail, updated_at=now),
+            access=None,
+            grant=None,
+            last4="",
+            expires_at=None,
+            grant_expires_at=None,
+            refresh_at=None,
+            established_by=None,
+            credential_version=account.credential_version + 1,
+        )
+        store.save(tx, emptied)
+        connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
+        name = connection.name if connection else ""
+        log.append(tx, account_entry(emptied, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, actor, now))
+
+
+def membership_entry(membership: Membership, actor: Actor, now: float) -> Entry:
+    return Entry(
+        environment_id=membership.environment_id,
+        id=ids.new_id(now),
+        at=now,
+        action=Action.MEMBERSHIP_CHANGED,
+        actor=actor,
+        user_id=membership.user_id,
+        organization_id=membership.organization_id,
+        data={
+            "membership_id": membership.id,
+            "status": "deleted" if membership.deleted else membership.status,
+            "role": membership.role,
+        },
+    )

@@ -1,0 +1,110 @@
+"""Starting an attempt: a browser opens the link, sees whose account is being connected, and goes to the provider.
+
+Looking at the link consumes nothing (mail scanners do). The browser that starts is remembered; the callback must come
+from the same one. It may start again, another browser may not.
+"""
+
+import hmac
+from dataclasses import dataclass, replace
+
+from holdfast import ids
+from holdfast.accounts import Accounts
+from holdfast.authorization import store
+from holdfast.authorization.attempt import Attempt, Stage
+from holdfast.connections import ClientFactory, Connection, Effective
+from holdfast.connections import store as connection_store
+from holdfast.connections.connection import Client
+from holdfast.errors import HoldfastError, NotFound
+from holdfast.oauth2 import pkce
+from holdfast.storage import Connection as Tx
+
+
+class AttemptOver(HoldfastError):
+    """The link was used or is too old. The app has to make a new one."""
+
+    default_code = "authorization_state_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the confirmation page shows."""
+
+    attempt: Attempt
+    effective: Effective
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Where to send the browser, and the cookie value that marks it as the one that started."""
+
+    provider_url: str
+    browser: str
+
+
+class Start:
+    def __init__(self, accounts: Accounts, factory: ClientFactory) -> None:
+        self._accounts, self._factory = accounts, factory
+
+    async def open(self, link: str, browser: str | None) -> Opened:
+        """Return what a link is about. Raises NotFound or AttemptOver. Changes nothing."""
+        opened, _, _ = await self._find(link, browser)
+        return opened
+
+    async def start(self, link: str, browser: str | None) -> Started:
+        """Bind the attempt to this browser and return the provider's authorization URL.
+
+        Each start has a fresh state and PKCE verifier. Raises NotFound or AttemptOver.
+        """
+        opened, connection, client = await self._find(link, browser)
+        accounts, attempt = self._accounts, opened.attempt
+        browser = browser or ids.opaque()
+        state, verifier = ids.opaque(), pkce.new_verifier()
+        started = replace(
+            attempt,
+            stage=Stage.STARTED,
+            state_hash=accounts.vault.lookup_hash("state", state),
+            browser_hash=accounts.vault.lookup_hash("browser", browser),
+            verifier=accounts.vault.seal(verifier, attempt.verifier_place()),
+        )
+        provider = await self._factory.client_for(opened.effective, client, attempt.config)
+        url = provider.authorization_url(state=state, code_challenge=pkce.s256(verifier))
+        if not await accounts.database.transact(
+            lambda tx: store.advance(tx, started, from_stages=(Stage.BEGUN, Stage.STARTED))
+        ):
+            raise AttemptOver("this link was used already")
+        return Started(url, browser)
+
+    async def _find(self, link: str, browser: str | None) -> tuple[Opened, Connection, Client | None]:
+        accounts = self._accounts
+        hashed = accounts.vault.lookup_hash("link", link)
+
+        def work(tx: Tx) -> tuple[Opened, Connection, Client | None]:
+            attempt = store.by_link(tx, hashed)
+            if attempt is None:
+                raise NotFound("this link is not known here")
+            connection = connection_store.by_id(tx, attempt.environment_id, attempt.connection_id)
+            if connection is None:
+                raise NotFound("what this link was for does not exist any more")
+            self._check_open(attempt, browser)
+            effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
+            ref = attempt.client_ref
+            client = connection_store.client(tx, attempt.environment_id, ref) if ref else None
+            return Opened(attempt, effective), connection, client
+
+        found = await accounts.database.transact(work)
+        await accounts.vault.ready(found[0].attempt.environment_id)
+        return found
+
+    def _check_open(self, attempt: Attempt, browser: str | None) -> None:
+        if attempt.expires_at <= self._accounts.clock.now():
+            raise AttemptOver("this link has expired: go back to the app and ask for a new one")
+        if attempt.stage is Stage.BEGUN:
+            return
+        if attempt.stage is Stage.STARTED and self._is_starter(attempt, browser):
+            return
+        raise AttemptOver("this link was used already: go back to the app and ask for a new one")
+
+    def _is_starter(self, attempt: Attempt, browser: str | None) -> bool:
+        if browser is None or attempt.browser_hash is None:
+            return False
+        return hmac.compare_digest(self._accounts.vault.lookup_hash("browser", browser), attempt.browser_hash)

@@ -1,0 +1,144 @@
+"""Settings: one frozen value, parsed and checked once at start. Every field can be set as HOLDFAST_<NAME>.
+
+Rooms get the fields they need, never this value.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from holdfast.errors import Misconfigured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    data_dir: Path = Path("holdfast-data")
+    """Where the embedded database and the local key file live."""
+    database: str = ""
+    """`sqlite:///path` or `postgresql://user@host/name`. Empty = SQLite in `data_dir`."""
+    key_file: Path | None = None
+    """The local key file. Unset = `holdfast.key` in `data_dir`."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 8787
+    """TCP port, 0 = a free one."""
+    base_url: str = ""
+    """The origin that browsers and providers reach this server at. Unset = `http://localhost:<port>`."""
+    dev: bool = False
+    """Development: plain HTTP, loopback providers and return URLs, the sandbox provider at /lab/sandbox."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    app_name: str = "Holdfast"
+    """The name that end users read on the connect pages."""
+    attempt_lifetime: int = 600
+    """Seconds a user has to finish connecting. At most 600."""
+    connect_code_lifetime: int = 90
+    """Seconds an app has to finish a session-bound connection."""
+    max_accounts_per_owner: int = 25
+    """How many accounts one owner may connect through one connection."""
+    max_body_bytes: int = 1_048_576
+    """Largest request body accepted at the API doors."""
+    requests_per_minute: int = 0
+    """Per API key; more is answered 429 with Retry-After. 0 = no limit."""
+    outbound_timeout: float = 20.0
+    """Seconds a provider may take to answer a token request."""
+    lease_seconds: float = 60.0
+    """How long a refresh may hold its lease. Must exceed `outbound_timeout` twice over."""
+    min_ttl: int = 60
+    """A token with less life than this many seconds is refreshed before it is returned."""
+    refusal_spacing: float = 1.0
+    """Seconds between the two refusals it takes to declare a grant dead."""
+    provider_origins: Mapping[str, str] = field(default_factory=dict)
+    """Development: `https://github.com=http://127.0.0.1:4001,...` sends a catalogue provider's traffic to an emulator."""
+
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data_dir / 'holdfast.db'}"
+
+    def key_path(self) -> Path:
+        return self.key_file or self.data_dir / "holdfast.key"
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
+    """Build the Config from HOLDFAST_* variables, then `overrides` that are not None. Raises Misconfigured."""
+    environ = os.environ if environ is None else environ
+    known = {f"HOLDFAST_{item.name.upper()}": item for item in fields(Config)}
+    unknown = sorted(name for name in environ if name.startswith("HOLDFAST_") and name not in known)
+    if unknown:
+        raise Misconfigured(f"unknown setting {unknown[0]}; `holdfast settings` lists the known ones")
+    values: dict[str, Any] = {
+        item.name: _parse(variable, str(item.type), environ[variable])
+        for variable, item in known.items()
+        if variable in environ
+    }
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    return _checked(Config(**values))
+
+
+def with_address(config: Config, port: int) -> Config:
+    """Return the config with the port that was bound, and a base URL if none was set."""
+    return replace(config, port=port, base_url=config.base_url or f"http://localhost:{port}")
+
+
+def _parse(variable: str, kind: str, text: str) -> Any:
+    try:
+        if kind == "bool":
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}[
+                text.lower()
+            ]
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+        if kind.startswith("Path"):
+            return Path(text)
+        if kind.startswith("Mapping"):
+            return dict(pair.split("=", 1) for pair in text.split(",") if pair.strip())
+        return text
+    except (KeyError, ValueError):
+        raise Misconfigured(f"{variable} is not a valid {kind}: {text!r}") from None
+
+
+def _checked(config: Config) -> Config:
+    rules: list[tuple[bool, str]] = [
+        (0 <= config.port <= 65535, "port must be 0 to 65535"),
+        (
+            config.log_level in ("debug", "info", "warning", "error"),
+            "log_level must be debug, info, warning or error",
+        ),
+        (30 <= config.attempt_lifetime <= 600, "attempt_lifetime must be 30 to 600 seconds"),
+        (10 <= config.connect_code_lifetime <= 90, "connect_code_lifetime must be 10 to 90 seconds"),
+        (config.max_accounts_per_owner >= 1, "max_accounts_per_owner must be at least 1"),
+        (config.max_body_bytes >= 1024, "max_body_bytes must be at least 1024"),
+        (config.requests_per_minute >= 0, "requests_per_minute must not be negative"),
+        (config.outbound_timeout > 0, "outbound_timeout must be above 0"),
+        (
+            config.lease_seconds > 2 * config.outbound_timeout,
+            "lease_seconds must exceed twice outbound_timeout",
+        ),
+        (0 <= config.min_ttl <= 3600, "min_ttl must be 0 to 3600 seconds"),
+        (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
+    ]
+    for holds, message in rules:
+        if not holds:
+            raise Misconfigured(message)
+    if config.base_url:
+        _check_base_url(config)
+    return config
+
+
+def _check_base_url(config: Config) -> None:
+    parts = urlsplit(config.base_url)
+    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if (
+        parts.scheme not in ("https", "http")
+        or not parts.hostname
+        or parts.path not in ("", "/")
+        or parts.query
+    ):
+        raise Misconfigured("base_url must be an origin, such as https://connect.example.com")
+    if parts.scheme == "http" and not loopback:
+        raise Misconfigured("base_url must be https; plain http works on localhost only")
+    object.__setattr__(config, "base_url", config.base_url.rstrip("/"))

@@ -1,0 +1,157 @@
+"""The three steps a browser walks: the link (a page that names whose account is being connected), the start, the
+callback."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from holdfast.authorization import Callback, Landed, Opened, Start
+from holdfast.authorization.callback import Failed
+from holdfast.authorization.start import AttemptOver
+from holdfast.errors import HoldfastError, NotFound
+from holdfast.providers import custom
+
+_log = structlog.get_logger("holdfast.connect")
+
+COOKIE_LIFETIME = 3600
+"""Longer than any attempt: one cookie marks the browser for all the attempts it starts within the hour."""
+
+_HEADERS = {
+    # form-action: the form leads to the provider by a redirect, whose host and further hops we cannot list.
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
+    " frame-ancestors 'none'; form-action 'self' https: http://localhost:* http://127.0.0.1:*",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin-allow-popups",
+}
+
+
+class ConnectPages:
+    def __init__(self, start: Start, callback: Callback, *, base_url: str, app_name: str) -> None:
+        self._start, self._callback, self._app_name = start, callback, app_name
+        self._secure = base_url.startswith("https:")
+        # __Host-: https only, this host only, path /. Browsers refuse that prefix on plain http, which is development.
+        self._cookie = "__Host-holdfast" if self._secure else "holdfast"
+        self._templates = Templates(
+            loader=PackageLoader("holdfast.connect"),
+            autoescape=select_autoescape(default=True),
+            trim_blocks=True,
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/data-integrations/{link}/authorize-redirect", self.link, methods=["GET", "HEAD"]),
+            Route("/data-integrations/{link}/authorize-redirect", self.go, methods=["POST"]),
+            Route("/data-integrations/{name}/{key}/callback", self.callback, methods=["GET"]),
+            Mount("/connect/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        ]
+
+    async def link(self, request: Request) -> Response:
+        """Show whose account is being connected; a session-bound attempt goes straight on, its app confirms the user.
+
+        A HEAD request or a prefetch looks and starts nothing.
+        """
+        browser = request.cookies.get(self._cookie)
+        try:
+            opened = await self._start.open(request.path_params["link"], browser)
+            if opened.attempt.session_bound and request.method == "GET" and not _is_prefetch(request):
+                return await self._to_provider(request, browser)
+        except HoldfastError as error:
+            return self._problem(error)
+        return self._page("confirm.html", 200, _confirm_facts(opened, self._app_name))
+
+    async def go(self, request: Request) -> Response:
+        """Start: mark the browser and send it to the provider. Only from our own page."""
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return self._problem(Failed("other_site", "this step can be taken from Holdfast's own page only"))
+        try:
+            return await self._to_provider(request, request.cookies.get(self._cookie))
+        except HoldfastError as error:
+            return self._problem(error)
+
+    async def _to_provider(self, request: Request, browser: str | None) -> Response:
+        started = await self._start.start(request.path_params["link"], browser)
+        response = RedirectResponse(started.provider_url, 303 if request.method == "POST" else 302, _HEADERS)
+        response.set_cookie(
+            self._cookie,
+            started.browser,
+            max_age=COOKIE_LIFETIME,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
+        )
+        return response
+
+    async def callback(self, request: Request) -> Response:
+        """The provider's redirect URI."""
+        key = request.path_params["key"].removeprefix("dik_")
+        try:
+            landed = await self._callback.land(
+                request.path_params["name"],
+                key,
+                request.query_params.multi_items(),
+                request.cookies.get(self._cookie),
+            )
+        except HoldfastError as error:
+            return self._problem(error)
+        if landed.url is not None:
+            return RedirectResponse(landed.url, 302, _HEADERS)
+        return self._landed(landed)
+
+    def _landed(self, landed: Landed) -> Response:
+        if landed.error is None:
+            return self._page("done.html", 200, {"app": self._app_name, "provider": landed.provider_name})
+        return self._page(
+            "failed.html", 400, _problem_facts(landed.error, landed.description, self._app_name)
+        )
+
+    def _problem(self, error: HoldfastError) -> Response:
+        status = 404 if isinstance(error, NotFound) else 410 if isinstance(error, AttemptOver) else 400
+        if not isinstance(error, NotFound | AttemptOver | Failed):
+            _log.warning("connect_page_failed", code=error.code)
+        return self._page("failed.html", status, _problem_facts(error.code, error.message, self._app_name))
+
+    def _page(self, name: str, status: int, facts: Mapping[str, Any]) -> Response:
+        return HTMLResponse(self._templates.get_template(name).render(facts), status, _HEADERS)
+
+
+def _is_prefetch(request: Request) -> bool:
+    purpose = request.headers.get("sec-purpose", "") + request.headers.get("purpose", "")
+    return "prefetch" in purpose or "preview" in purpose
+
+
+def _confirm_facts(opened: Opened, app_name: str) -> dict[str, Any]:
+    provider, owner = opened.effective.provider, opened.attempt.owner
+    return {
+        "app": app_name,
+        "provider": provider.name,
+        "initial": provider.name[:1].upper(),
+        "owner": owner.user_id or owner.organization_id,
+        "owner_is_organization": owner.kind == "organization",
+        "organization": owner.organization_id if owner.kind == "user" else "",
+        "acting_user": opened.attempt.acting_user if owner.kind == "organization" else "",
+        "scopes": [(scope, provider.scope_help.get(scope, "")) for scope in opened.effective.scopes],
+        "hosts": sorted(custom.hosts(provider)) if provider.custom else [],
+        "return_to": opened.attempt.return_to,
+    }
+
+
+def _problem_facts(code: str, message: str, app_name: str) -> dict[str, Any]:
+    denied = code == "access_denied"
+    return {
+        "app": app_name,
+        "title": "Not connected" if denied else "This did not work",
+        "message": message,
+        "code": code,
+    }

@@ -1,0 +1,290 @@
+"""A ready OAuth client for one account or attempt: the dialect filled in, the secret opened, the HTTP done.
+
+What comes back is a value: a grant, the provider's refusal, or why there is no reply. `Unsent` is safe to try again;
+after `Lost` nobody knows whether the provider acted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from holdfast.clock import Clock
+from holdfast.connections.connection import Client, Effective, redirect_uri
+from holdfast.http import Reply, Request
+from holdfast.oauth2.callback import CallbackCode, CallbackDenied, CallbackForged, read_callback
+from holdfast.oauth2.dialect import Dialect
+from holdfast.oauth2.replies import TokenGrant, TokenRefusal, parse_token_reply
+from holdfast.oauth2.requests import Client as OAuthClient
+from holdfast.oauth2.requests import (
+    authorization_url,
+    client_credentials_request,
+    code_request,
+    refresh_request,
+    second_exchange_request,
+)
+from holdfast.outbound.client import Outbound
+from holdfast.outbound.errors import NotSent, ReplyLost
+from holdfast.providers import calls
+from holdfast.providers.entry import Call
+from holdfast.providers.identity import ProviderIdentity, read_identity
+from holdfast.providers.templates import resolve_dialect
+from holdfast.secret import Secret, scrub
+from holdfast.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The request never left: nothing happened at the provider."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The request left and no usable reply came: the provider may have acted."""
+
+    reason: str
+
+
+_Build = Callable[[OAuthClient], Request]
+Outcome = TokenGrant | TokenRefusal | Unsent | Lost
+
+
+class ClientFactory:
+    """Makes ProviderClients. The one place where connection, vault, dialect and outbound meet."""
+
+    def __init__(self, vault: Vault, outbound: Outbound, clock: Clock, base_url: str) -> None:
+        self._vault, self._outbound, self._clock, self._base_url = vault, outbound, clock, base_url
+
+    async def client_for(
+        self, effective: Effective, client: Client | None, values: Mapping[str, str] | None = None
+    ) -> "ProviderClient":
+        """Return a client for the operator's (or organization's) OAuth client. `values` fill the entry's templates.
+
+        Raises Invalid if a template value is missing or unfit, CannotOpen if the secret was tampered with.
+        """
+        dialect = resolve_dialect(effective.provider, {**effective.config, **(values or {})})
+        secret = former = None
+        if client is not None and client.secret is not None:
+            place = client.secret_place(client.secret_version)
+            secret = await self._vault.open_fresh(client.secret, place)
+            if client.former_secret is not None:
+                place = client.secret_place(client.secret_version - 1)
+                former = await self._vault.open_fresh(client.former_secret, place)
+        return self._make(
+            effective, dialect, client.client_id if client else "", secret, former, values or {}
+        )
+
+    def client_of_account(
+        self,
+        effective: Effective,
+        client_id: str,
+        secret: Secret | None,
+        values: Mapping[str, str] | None = None,
+    ) -> "ProviderClient":
+        """Return a client that uses an account's own client credentials (or none, for an API key)."""
+        dialect = (
+            resolve_dialect(effective.provider, {**effective.config, **(values or {})})
+            if effective.provider.oauth2 is not None
+            else Dialect()
+        )
+        return self._make(effective, dialect, client_id, secret, None, values or {})
+
+    def _make(
+        self,
+        effective: Effective,
+        dialect: Dialect,
+        client_id: str,
+        secret: Secret | None,
+        former: Secret | None,
+        values: Mapping[str, str],
+    ) -> "ProviderClient":
+        return ProviderClient(
+            effective=effective,
+            dialect=dialect,
+            oauth=_oauth_client(dialect, client_id, secret),
+            former=None if former is None else _oauth_client(dialect, client_id, former),
+            redirect_uri=redirect_uri(self._base_url, effective.connection),
+            values={**effective.config, **values},
+            outbound=self._outbound,
+            clock=self._clock,
+        )
+
+
+def _oauth_client(dialect: Dialect, client_id: str, secret: Secret | None) -> OAuthClient:
+    if dialect.client_auth == "private_key_jwt":
+        return OAuthClient(client_id, None, private_key=secret)
+    return OAuthClient(client_id, secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderClient:
+    effective: Effective
+    dialect: Dialect
+    oauth: OAuthClient
+    former: OAuthClient | None
+    redirect_uri: str
+    values: Mapping[str, str]
+    outbound: Outbound
+    clock: Clock
+
+    def authorization_url(self, *, state: str, code_challenge: str | None) -> str:
+        """Return where to send the user. Holds no secret: state is opaque, the verifier stays here."""
+        stand_in = self.dialect.redirect_uri_is
+        return authorization_url(
+            self.dialect,
+            client_id=self.oauth.client_id,
+            redirect_uri=self.redirect_uri,
+            scopes=self.effective.scopes,
+            state=state,
+            code_challenge=None if self.dialect.pkce == "omit" else code_challenge,
+            redirect_value=self.values.get(stand_in) if stand_in else None,
+        )
+
+    def read_callback(
+        self, params: Sequence[tuple[str, str]]
+    ) -> CallbackCode | CallbackDenied | CallbackForged:
+        """Judge the provider's redirect back: issuer, signature, code or error."""
+        return read_callback(self.dialect, params, client_secret=self.oauth.client_secret, values=self.values)
+
+    async def exchange_code(self, code: Secret, verifier: Secret | None) -> Outcome:
+        """Exchange the code, and the token again where the provider has a second, longer-lived kind."""
+        now = self.clock.now()
+        used = None if self.dialect.pkce == "omit" else verifier
+        outcome = await self._try_secrets(
+            lambda client: code_request(
+                self.dialect, client, code=code, redirect_uri=self.redirect_uri, code_verifier=used, now=now
+            ),
+            known=(code, *((verifier,) if verifier else ())),
+        )
+        if isinstance(outcome, TokenGrant) and self.dialect.second_exchange is not None:
+            return await self._second_exchange(outcome)
+        return outcome
+
+    async def refresh(
+        self, refresh_token: Secret | None, access_token: Secret | None, scopes: Sequence[str]
+    ) -> Outcome:
+        """Ask for a new pair, once. Never repeats after the request was sent, except with the former secret after the
+        provider has refused the new one: a client that failed to authenticate has used up nothing."""
+        now = self.clock.now()
+        return await self._try_secrets(
+            lambda client: refresh_request(
+                self.dialect,
+                client,
+                refresh_token=refresh_token,
+                access_token=access_token,
+                scopes=scopes,
+                now=now,
+            ),
+            known=tuple(secret for secret in (refresh_token, access_token) if secret),
+        )
+
+    async def mint(self) -> Outcome:
+        """Ask for an access token by client credentials (RFC 6749 section 4.4)."""
+        now = self.clock.now()
+        return await self._try_secrets(
+            lambda client: client_credentials_request(
+                self.dialect, client, scopes=self.effective.scopes, now=now
+            ),
+            known=(),
+        )
+
+    async def identify(
+        self, grant: TokenGrant, callback: Mapping[str, str]
+    ) -> "ProviderIdentity | Lost | None":
+        """Return who this is at the provider; None where the entry does not say how, Lost where asking failed."""
+        identity = self.effective.provider.identity
+        if identity is None:
+            return None
+        if identity.source == "token_response":
+            return read_identity(identity, grant.document)
+        if identity.source == "callback":
+            return read_identity(identity, callback)
+        if identity.call is None:
+            return None
+        document = await self._document(identity.call, grant.access_token, grant.kept)
+        if isinstance(document, Lost):
+            return document
+        return read_identity(identity, document) or Lost("the provider's answer names nobody")
+
+    async def probe(self, api_key: Secret) -> Reply | Lost | None:
+        """Try an API key against the entry's harmless call; None where there is none."""
+        probe = self.effective.provider.probe
+        if probe is None:
+            return None
+        return await self._call(probe, api_key, {})
+
+    async def revoke(self, token: Secret) -> Reply | Lost | None:
+        """End a token at the provider (RFC 7009 or its own way); None where the provider has no way."""
+        revoke = self.effective.provider.revoke
+        if revoke is None:
+            return None
+        return await self._call(revoke.call, token, {})
+
+    async def _second_exchange(self, first: TokenGrant) -> Outcome:
+        request = second_exchange_request(
+            self.dialect, self.oauth, access_token=first.access_token, now=self.clock.now()
+        )
+        second = await self._send_token_request(request, self.oauth, (first.access_token,))
+        if isinstance(second, TokenGrant):
+            return replace(
+                second,
+                refresh_token=second.refresh_token or first.refresh_token,
+                scopes=second.scopes if second.scopes is not None else first.scopes,
+                kept={**first.kept, **second.kept},
+            )
+        return second
+
+    async def _try_secrets(self, build: _Build, known: tuple[Secret, ...]) -> Outcome:
+        outcome = await self._send_token_request(build(self.oauth), self.oauth, known)
+        refused = isinstance(outcome, TokenRefusal) and outcome.kind == "misconfigured"
+        if refused and self.former is not None:
+            return await self._send_token_request(build(self.former), self.former, known)
+        return outcome
+
+    async def _send_token_request(
+        self, request: Request, client: OAuthClient, known: tuple[Secret, ...]
+    ) -> Outcome:
+        secrets = tuple(secret for secret in (client.client_secret, client.private_key, *known) if secret)
+        try:
+            reply = await self.outbound.send(request)
+        except NotSent as error:
+            return Unsent(scrub(str(error), *secrets))
+        except ReplyLost as error:
+            return Lost(scrub(str(error), *secrets))
+        return parse_token_reply(
+            self.dialect,
+            reply,
+            now=self.clock.now(),
+            requested_scopes=self.effective.scopes,
+            dead=self.effective.provider.dead,
+            known=secrets,
+        )
+
+    async def _document(
+        self, call: Call, token: Secret, kept: Mapping[str, str]
+    ) -> Mapping[str, object] | Lost:
+        reply = await self._call(call, token, kept)
+        if isinstance(reply, Lost):
+            return reply
+        try:
+            document = msgspec.json.decode(reply.body)
+        except msgspec.DecodeError:
+            document = None
+        if reply.status // 100 != 2 or not isinstance(document, dict | list):
+            return Lost(f"the provider answered {reply.status} to {call.method} of its identity endpoint")
+        return document if isinstance(document, dict) else {"items": document}
+
+    async def _call(self, call: Call, token: Secret, kept: Mapping[str, str]) -> Reply | Lost:
+        request = calls.build(
+            call,
+            values={**self.values, **kept},
+            token=token,
+            client_id=self.oauth.client_id or None,
+            client_secret=self.oauth.client_secret,
+        )
+        try:
+            return await self.outbound.send(request)
+        except (NotSent, ReplyLost) as error:
+            return Lost(scrub(str(error), token, self.oauth.client_secret))

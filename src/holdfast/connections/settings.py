@@ -1,0 +1,442 @@
+"""Making and changing connections, their clients and their overrides. Deleting one is `accounts.removal`: it takes the
+accounts along."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+from sqlalchemy.exc import IntegrityError
+
+from holdfast import ids
+from holdfast.clock import Clock
+from holdfast.connections import store
+from holdfast.connections.connection import (
+    Client,
+    ClientSupply,
+    Connection,
+    Effective,
+    Override,
+    OwnerKind,
+    effective,
+)
+from holdfast.errors import Conflict, Invalid, NotFound
+from holdfast.events import Action, Actor, Entry
+from holdfast.events import store as log
+from holdfast.providers import custom
+from holdfast.providers import store as provider_store
+from holdfast.providers.entry import Method, Provider
+from holdfast.providers.loader import Catalog
+from holdfast.providers.templates import check_config
+from holdfast.secret import Secret
+from holdfast.storage import Connection as Tx
+from holdfast.storage import Database
+from holdfast.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInput:
+    client_id: str
+    client_secret: Secret | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewConnection:
+    provider_slug: str
+    owner_kind: OwnerKind = "user"
+    method: Method = "oauth"
+    client_supply: ClientSupply | None = None
+    client: ClientInput | None = None
+    scopes: Sequence[str] | None = None
+    enabled: bool = False
+    description: str | None = None
+    config: Mapping[str, str] = field(default_factory=dict)
+    definition: Provider | None = None
+    """The custom provider to define along with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to change. Left out = as it is; None where the field allows it = back to the provider's."""
+
+    description: str | None | UnsetType = UNSET
+    enabled: bool | None = None
+    scopes: Sequence[str] | None | UnsetType = UNSET
+    required_scopes: Sequence[str] | None = None
+    client: ClientInput | None = None
+    definition: Provider | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideChanges:
+    enabled: bool | None = None
+    scopes: Sequence[str] | None | UnsetType = UNSET
+    client: ClientInput | None = None
+    config: Mapping[str, str] | None = None
+
+
+class Connections:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        catalog: Catalog,
+        *,
+        allow_http: bool,
+        extra: Mapping[str, Provider] | None = None,
+    ) -> None:
+        """`extra` are providers that exist in this process only: the lab's."""
+        self._database, self._vault, self._clock, self._catalog = database, vault, clock, catalog
+        self._allow_http, self._extra = allow_http, dict(extra or {})
+
+    def built_in(self, slug: str) -> Provider | None:
+        return self._extra.get(slug) or self._catalog.get(slug)
+
+    def provider(self, tx: Tx, environment_id: str, slug: str) -> Provider:
+        """Return the provider of that slug, built in or the environment's own. Raises NotFound."""
+        found = self.built_in(slug) or provider_store.get(tx, environment_id, slug)
+        if found is None:
+            raise NotFound(f"there is no provider '{slug}'")
+        return found
+
+    def find(self, tx: Tx, environment_id: str, name: str, owner_kind: OwnerKind) -> Connection:
+        """Return the connection of that name and owner kind. Raises NotFound."""
+        found = store.by_name(tx, environment_id, name, owner_kind)
+        if found is None:
+            raise NotFound(f"there is no {owner_kind}-owned data integration '{name}'")
+        return found
+
+    def effective(self, tx: Tx, connection: Connection, organization_id: str = "") -> Effective:
+        """Return the connection as it stands for an owner within an organization (or none)."""
+        override = store.override(tx, connection.environment_id, organization_id, connection.name)
+        return effective(
+            connection, self.provider(tx, connection.environment_id, connection.provider_slug), override
+        )
+
+    async def create(self, environment_id: str, new: NewConnection, actor: Actor) -> Connection:
+        """Make a connection, defining its custom provider if one is given.
+
+        Raises NotFound for an unknown provider, Conflict for one that has such a connection already, Invalid for the
+        rest.
+        """
+        now = self._clock.now()
+        await self._vault.ready(environment_id)
+        if new.definition is not None:
+            custom.check_custom(
+                new.definition,
+                catalogue_has=lambda slug: self.built_in(slug) is not None,
+                allow_http=self._allow_http,
+            )
+        connection_id = ids.new_id(now)
+        client = self._new_client(environment_id, connection_id, "", new.client, now) if new.client else None
+
+        def work(tx: Tx) -> Connection:
+            provider = self._provider_for(tx, environment_id, new)
+            _check_new(new, provider)
+            connection = Connection(
+                environment_id=environment_id,
+                id=connection_id,
+                name=new.provider_slug,
+                owner_kind=new.owner_kind,
+                provider_slug=provider.slug,
+                method=new.method,
+                callback_key=ids.new_id(now),
+                client_supply=new.client_supply if new.method == "oauth" else None,
+                client_ref=client.id if client else None,
+                scopes=None if new.scopes is None else tuple(new.scopes),
+                enabled=new.enabled,
+                description=new.description,
+                config=check_config(provider, new.config, scope="integration"),
+                created_at=now,
+                updated_at=now,
+            )
+            if store.by_name(tx, environment_id, connection.name, connection.owner_kind) is not None:
+                raise _exists(connection)
+            if new.definition is not None:
+                self._define(tx, environment_id, new.definition, actor, now)
+            store.add(tx, connection)
+            if client is not None:
+                store.add_client(tx, client)
+            log.append(tx, connection_entry(connection, Action.CONNECTION_CREATED, actor, now))
+            return connection
+
+        try:
+            return await self._database.transact(work)
+        except IntegrityError:
+            raise Conflict(
+                f"there is a {new.owner_kind}-owned data integration '{new.provider_slug}' already"
+            ) from None
+
+    def _provider_for(self, tx: Tx, environment_id: str, new: NewConnection) -> Provider:
+        if new.definition is None:
+            return self.provider(tx, environment_id, new.provider_slug)
+        if provider_store.get(tx, environment_id, new.provider_slug) is not None:
+            raise Conflict(
+                f"the custom provider '{new.provider_slug}' exists: leave custom_provider out to add the other ownership"
+            )
+        return new.definition
+
+    async def update(
+        self, environment_id: str, name: str, owner_kind: OwnerKind, changes: Changes, actor: Actor
+    ) -> Connection:
+        """Change a connection. A new secret for the same client id keeps the former one as a fallback; a new client id
+        makes a new client, and accounts stay with the one they were granted to."""
+        now = self._clock.now()
+        await self._vault.ready(environment_id)
+        current = await self._database.transact(
+            lambda tx: self._with_client(tx, environment_id, name, owner_kind)
+        )
+        client, version = self._changed_client(current[0], "", current[1], changes.client, now)
+        if changes.definition is not None:
+            custom.check_custom(
+                changes.definition, catalogue_has=lambda _: False, allow_http=self._allow_http, exists=True
+            )
+
+        def work(tx: Tx) -> Connection:
+            before = self.find(tx, environment_id, name, owner_kind)
+            if changes.client is not None and (before.method != "oauth" or before.client_supply != "custom"):
+                raise Invalid(
+                    "credentials can be set on OAuth integrations with credentials of type custom only"
+                )
+            connection = _changed(before, changes, now)
+            if client is not None:
+                _store_client(tx, client, version)
+                connection = replace(connection, client_ref=client.id, alert=None, alert_at=None)
+            if changes.definition is not None:
+                self._redefine(tx, connection, changes.definition, client, actor, now)
+            store.save(tx, connection)
+            log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now))
+            return connection
+
+        return await self._database.transact(work)
+
+    async def override(
+        self, environment_id: str, organization_id: str, name: str, changes: OverrideChanges, actor: Actor
+    ) -> Override:
+        """Set what one organization changes. Raises NotFound if no connection has that name."""
+        now = self._clock.now()
+        await self._vault.ready(environment_id)
+
+        def read(tx: Tx) -> tuple[Connection, Override | None, Client | None]:
+            connection = self.any_of_name(tx, environment_id, name)
+            before = store.override(tx, environment_id, organization_id, name)
+            ref = before.client_ref if before else None
+            return connection, before, store.client(tx, environment_id, ref) if ref else None
+
+        connection, _, existing = await self._database.transact(read)
+        if connection.client_supply != "organization" and (changes.client or changes.config):
+            raise Invalid(
+                "client_id, client_secret and config can be set only where each organization supplies its own credentials"
+            )
+        client, version = self._changed_client(connection, organization_id, existing, changes.client, now)
+
+        def work(tx: Tx) -> Override:
+            before = store.override(tx, environment_id, organization_id, name)
+            provider = self.provider(tx, environment_id, connection.provider_slug)
+            record = before or Override(
+                environment_id=environment_id,
+                id=ids.new_id(now),
+                organization_id=organization_id,
+                name=name,
+                created_at=now,
+                updated_at=now,
+            )
+            values: dict[str, Any] = {"updated_at": now}
+            if changes.enabled is not None:
+                values["enabled"] = changes.enabled
+            if not isinstance(changes.scopes, UnsetType):
+                values["scopes"] = None if changes.scopes is None else tuple(changes.scopes)
+            if changes.config is not None:
+                values["config"] = check_config(provider, changes.config, scope=None)
+            if client is not None:
+                _store_client(tx, client, version)
+                values["client_ref"] = client.id
+            record = replace(record, **values)
+            store.save_override(tx, record)
+            overridden = connection_entry(connection, Action.CONNECTION_OVERRIDDEN, actor, now)
+            log.append(tx, replace(overridden, organization_id=organization_id))
+            return record
+
+        return await self._database.transact(work)
+
+    def any_of_name(self, tx: Tx, environment_id: str, name: str) -> Connection:
+        """Return a connection of that name, the user-owned one if there are two. Raises NotFound."""
+        found = store.by_name(tx, environment_id, name, "user") or store.by_name(
+            tx, environment_id, name, "organization"
+        )
+        if found is None:
+            raise NotFound(f"there is no data integration '{name}'")
+        return found
+
+    def _with_client(
+        self, tx: Tx, environment_id: str, name: str, owner_kind: OwnerKind
+    ) -> tuple[Connection, Client | None]:
+        connection = self.find(tx, environment_id, name, owner_kind)
+        ref = connection.client_ref
+        return connection, store.client(tx, environment_id, ref) if ref else None
+
+    def _define(self, tx: Tx, environment_id: str, provider: Provider, actor: Actor, now: float) -> None:
+        provider_store.save(tx, environment_id, provider, now)
+        log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_DEFINED, actor, now))
+
+    def _redefine(
+        self,
+        tx: Tx,
+        connection: Connection,
+        provider: Provider,
+        client: Client | None,
+        actor: Actor,
+        now: float,
+    ) -> None:
+        environment_id = connection.environment_id
+        before = provider_store.get(tx, environment_id, connection.provider_slug)
+        if before is None:
+            raise Invalid("custom_provider can be changed on custom providers only")
+        provider_store.save(tx, environment_id, provider, now)
+        if custom.hosts(provider) - custom.hosts(before):
+            # Secrets given for the old hosts are not sent to new ones: they have to be supplied again.
+            store.clear_secrets(tx, environment_id, provider.slug, keep=client.id if client else None, at=now)
+        log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_CHANGED, actor, now))
+
+    def _new_client(
+        self, environment_id: str, connection_id: str, organization_id: str, given: ClientInput, now: float
+    ) -> Client:
+        blank = Client(
+            environment_id=environment_id,
+            id=ids.new_id(now),
+            connection_id=connection_id,
+            organization_id=organization_id,
+            client_id=given.client_id,
+            secret=None,
+            secret_version=0,
+            secret_last4="",
+            former_secret=None,
+            created_at=now,
+            updated_at=now,
+        )
+        return self._with_secret(blank, given.client_secret, now)
+
+    def _changed_client(
+        self,
+        connection: Connection,
+        organization_id: str,
+        current: Client | None,
+        given: ClientInput | None,
+        now: float,
+    ) -> tuple[Client | None, int | None]:
+        """Return the client to store and the secret version it replaces; None, None where nothing changes."""
+        if given is None:
+            return None, None
+        if current is None or current.client_id != given.client_id:
+            new = self._new_client(connection.environment_id, connection.id, organization_id, given, now)
+            return new, None
+        return self._with_secret(current, given.client_secret, now), current.secret_version
+
+    def _with_secret(self, client: Client, secret: Secret | None, now: float) -> Client:
+        if secret is None:
+            return client
+        version = client.secret_version + 1
+        return replace(
+            client,
+            secret=self._vault.seal(secret, client.secret_place(version)),
+            secret_version=version,
+            secret_last4=secret.last4(),
+            former_secret=client.secret,
+            updated_at=now,
+        )
+
+
+def _store_client(tx: Tx, client: Client, replaces: int | None) -> None:
+    if replaces is None:
+        store.add_client(tx, client)
+    elif not store.save_client(tx, client, expected_version=replaces):
+        raise Conflict("the client secret was changed by someone else at the same moment: try again")
+
+
+def _check_new(new: NewConnection, provider: Provider) -> None:
+    methods = provider.connect_methods()
+    if new.method not in methods:
+        raise Invalid(
+            f"'{provider.slug}' connects by {' or '.join(methods)}, not by {new.method}",
+            fields=[{"field": "auth_methods", "code": "unsupported_auth_method"}],
+        )
+    if new.method != "oauth":
+        if new.client is not None or new.client_supply is not None:
+            raise Invalid(
+                "credentials are for OAuth integrations",
+                fields=[{"field": "credentials", "code": "unexpected"}],
+            )
+        return
+    if new.client_supply is None:
+        raise Invalid(
+            "an OAuth integration needs credentials", fields=[{"field": "credentials", "code": "required"}]
+        )
+    secret_required = provider.oauth2 is None or (
+        provider.oauth2.client_secret_required and provider.oauth2.client_auth != "none"
+    )
+    if new.client_supply == "custom" and (
+        new.client is None or (secret_required and not new.client.client_secret)
+    ):
+        raise Invalid(
+            "credentials of type custom need client_id and client_secret",
+            fields=[{"field": "credentials.client_secret", "code": "required"}],
+        )
+    if new.client_supply == "organization" and new.client is not None:
+        raise Invalid(
+            "credentials of type organization are supplied by each organization: leave client_id and client_secret out",
+            fields=[{"field": "credentials.client_id", "code": "unexpected"}],
+        )
+    if (
+        provider.oauth2 is not None
+        and provider.oauth2.scopes_required
+        and not (new.scopes or provider.oauth2.scopes)
+    ):
+        raise Invalid("this provider needs scopes", fields=[{"field": "scopes", "code": "required"}])
+
+
+def _changed(before: Connection, changes: Changes, now: float) -> Connection:
+    values: dict[str, Any] = {"updated_at": now}
+    if not isinstance(changes.description, UnsetType):
+        values["description"] = changes.description
+    if changes.enabled is not None:
+        values["enabled"] = changes.enabled
+    if not isinstance(changes.scopes, UnsetType):
+        values["scopes"] = None if changes.scopes is None else tuple(changes.scopes)
+    if changes.required_scopes is not None:
+        values["required_scopes"] = tuple(changes.required_scopes)
+    return replace(before, **values)
+
+
+def _exists(connection: Connection) -> Conflict:
+    return Conflict(f"there is a {connection.owner_kind}-owned data integration '{connection.name}' already")
+
+
+def connection_entry(connection: Connection, action: Action, actor: Actor, now: float) -> Entry:
+    return Entry(
+        environment_id=connection.environment_id,
+        id=ids.new_id(now),
+        at=now,
+        action=action,
+        actor=actor,
+        connection_id=connection.id,
+        data={
+            "name": connection.name,
+            "owner_kind": connection.owner_kind,
+            "provider": connection.provider_slug,
+            "enabled": connection.enabled,
+        },
+    )
+
+
+def provider_entry(
+    environment_id: str, provider: Provider, action: Action, actor: Actor, now: float
+) -> Entry:
+    return Entry(
+        environment_id=environment_id,
+        id=ids.new_id(now),
+        at=now,
+        action=action,
+        actor=actor,
+        data={"provider": provider.slug, "hosts": sorted(custom.hosts(provider))},
+    )

@@ -1,0 +1,97 @@
+"""The log's table. Append and read; there is no update and no delete."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Index, Row, insert, select
+
+from holdfast.events.entry import Actor, Entry
+from holdfast.events.names import Action
+from holdfast.storage.paging import page
+from holdfast.storage.tables import Column, Json, String, Table, Time, Ulid, environment_key, metadata
+
+entries = Table(
+    "entries",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("at", Time, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("actor_kind", String(16), nullable=False),
+    Column("actor_id", String(128), nullable=False),
+    Column("account_id", String(26), nullable=False),
+    Column("connection_id", String(26), nullable=False),
+    Column("user_id", String(256), nullable=False),
+    Column("organization_id", String(256), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("data", Json, nullable=False),
+    Index("ix_entries_action", "environment_id", "action", "id"),
+    Index("ix_entries_account", "environment_id", "account_id", "id"),
+)
+
+
+def append(tx: Connection, *new: Entry) -> None:
+    if new:
+        tx.execute(insert(entries), [_row(entry) for entry in new])
+
+
+def list_entries(
+    tx: Connection,
+    environment_id: str,
+    *,
+    actions: Collection[Action],
+    limit: int,
+    after: str | None = None,
+    before: str | None = None,
+    newest_first: bool = False,
+    since: float | None = None,
+    until: float | None = None,
+    organization_id: str | None = None,
+    account_id: str | None = None,
+) -> list[Entry]:
+    """Return up to `limit` entries in the order asked for. `after` and `before` are entry ids, exclusive, in that order."""
+    query = select(entries).where(
+        entries.c.environment_id == environment_id, entries.c.action.in_(list(actions))
+    )
+    conditions = [
+        (since, entries.c.at >= since),
+        (until, entries.c.at <= until),
+        (organization_id, entries.c.organization_id == organization_id),
+        (account_id, entries.c.account_id == account_id),
+    ]
+    query = query.where(*(condition for value, condition in conditions if value is not None))
+    rows = page(tx, query, entries.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
+    return [_entry(row) for row in rows]
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {
+        "environment_id": entry.environment_id,
+        "id": entry.id,
+        "at": entry.at,
+        "action": entry.action.value,
+        "actor_kind": entry.actor.kind,
+        "actor_id": entry.actor.id,
+        "account_id": entry.account_id,
+        "connection_id": entry.connection_id,
+        "user_id": entry.user_id,
+        "organization_id": entry.organization_id,
+        "request_id": entry.request_id,
+        "data": dict(entry.data),
+    }
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        environment_id=row.environment_id,
+        id=row.id,
+        at=row.at,
+        action=Action(row.action),
+        actor=Actor(row.actor_kind, row.actor_id),
+        account_id=row.account_id,
+        connection_id=row.connection_id,
+        user_id=row.user_id,
+        organization_id=row.organization_id,
+        request_id=row.request_id,
+        data=row.data,
+    )

@@ -1,0 +1,243 @@
+"""The two engines behind one method: `transact(work)` runs a function in one transaction and commits it.
+
+SQLite: one thread owns the one connection (WAL, synchronous=FULL). What is queued while a commit runs forms the next
+batch: each piece of work in its own savepoint, one commit for all, so that a durable write costs a share of an fsync.
+PostgreSQL: asyncpg through SQLAlchemy's greenlet bridge, one pooled connection per transaction, READ COMMITTED.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from holdfast.errors import Misconfigured, Unavailable
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+SQLITE_BUSY_MS = 10_000
+"""How long a second process (the CLI beside a running server) waits for the write lock."""
+MAX_BATCH = 256
+"""Enough to share an fsync among all callers that can be waiting; bounds what one failed commit takes with it."""
+_RETRIED_SQLSTATES = {"40001", "40P01"}
+"""Serialization failure and deadlock: PostgreSQL asks for the transaction to be run again."""
+
+
+class Database(Protocol):
+    """A durable store. `transact` returns what `work` returned once that is committed, and raises what it raised."""
+
+    dialect: str
+
+    async def transact(self, work: Work[T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+async def open_database(url: str) -> Database:
+    """Open `sqlite:///path` or `postgresql://...`. Raises Misconfigured with one clear line if it cannot be reached."""
+    if url.startswith("sqlite:///"):
+        return await SqliteDatabase.open(Path(url.removeprefix("sqlite:///")))
+    if url.startswith(("postgresql://", "postgres://")):
+        return await PostgresDatabase.open("postgresql+asyncpg://" + url.split("://", 1)[1])
+    raise Misconfigured("database must be sqlite:///path or postgresql://user@host/name")
+
+
+class SqliteDatabase:
+    dialect = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="holdfast-sqlite", daemon=True)
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path) -> "SqliteDatabase":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = cls(path)
+        database._thread.start()
+        try:
+            await database.transact(lambda tx: tx.exec_driver_sql("SELECT 1").scalar())
+        except (DBAPIError, Unavailable) as error:
+            raise Misconfigured(f"cannot open the SQLite database {path}: {_first_line(error)}") from None
+        return database
+
+    async def transact(self, work: Work[T]) -> T:
+        if self._closed:
+            raise Unavailable("the database is closed")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(work, done, loop))
+        # A cancelled caller must not cancel the batch: the job stays queued, only its answer is dropped.
+        return await asyncio.shield(done)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        engine = _sqlite_engine(self._path)
+        connection: Connection | None = None
+        while batch := self._next_batch():
+            try:
+                connection = connection or engine.connect()
+                _run_batch(connection, batch)
+            except Exception as error:
+                for job in batch:
+                    job.fail(error)
+                if connection is not None:
+                    connection.invalidate()
+                    connection.close()
+                    connection = None
+        if connection is not None:
+            connection.close()
+        engine.dispose()
+
+    def _next_batch(self) -> "list[_Job]":
+        """Wait for work, then take all that is queued. Empty = closed and drained."""
+        first = self._jobs.get()
+        batch: list[_Job] = []
+        while first is not None:
+            batch.append(first)
+            if len(batch) == MAX_BATCH:
+                break
+            try:
+                first = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+        else:
+            if batch:  # the end mark came behind work: finish the work, then see the mark again
+                self._jobs.put(None)
+        return batch
+
+
+class _Job:
+    __slots__ = ("_done", "_loop", "_result", "work")
+
+    def __init__(self, work: Work[Any], done: "asyncio.Future[Any]", loop: asyncio.AbstractEventLoop) -> None:
+        self.work, self._done, self._loop = work, done, loop
+        self._result: Any = None
+
+    def run(self, connection: Connection) -> None:
+        self._result = self.work(connection)
+
+    def succeed(self) -> None:
+        self._tell(self._done.set_result, self._result)
+
+    def fail(self, error: BaseException) -> None:
+        self._tell(self._done.set_exception, error)
+
+    def _tell(self, settle: Callable[[Any], None], value: Any) -> None:
+        def on_loop() -> None:
+            if not self._done.done():
+                settle(value)
+
+        try:
+            self._loop.call_soon_threadsafe(on_loop)
+        except RuntimeError:  # the loop is gone, and with it whoever waited
+            return
+
+
+def _run_batch(connection: Connection, batch: list[_Job]) -> None:
+    """Run the batch in one transaction. A job that raises undoes only itself."""
+    good: list[_Job] = []
+    with connection.begin():
+        for job in batch:
+            try:
+                with connection.begin_nested():
+                    job.run(connection)
+            except Exception as error:
+                job.fail(error)
+            else:
+                good.append(job)
+    for job in good:
+        job.succeed()
+
+
+def _sqlite_engine(path: Path) -> sqlalchemy.Engine:
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": SQLITE_BUSY_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(raw: Any, _record: object) -> None:
+        # The driver's own transaction control would start transactions late and as readers: we say BEGIN ourselves.
+        raw.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={SQLITE_BUSY_MS}",
+            "temp_store=MEMORY",
+            "cache_size=-16384",
+        ):
+            raw.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+class PostgresDatabase:
+    dialect = "postgresql"
+
+    def __init__(self, url: str, pool_size: int = 10) -> None:
+        self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False)
+        self._running: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    async def open(cls, url: str) -> "PostgresDatabase":
+        database = cls(url)
+        try:
+            version = await database.transact(
+                lambda tx: tx.exec_driver_sql("SHOW server_version_num").scalar_one()
+            )
+        except (DBAPIError, OSError, TimeoutError) as error:
+            await database.close()
+            raise Misconfigured(f"cannot reach the PostgreSQL database: {_first_line(error)}") from None
+        if int(version) < 150_000:
+            await database.close()
+            raise Misconfigured(f"PostgreSQL 15 or newer is needed, this is {int(version) // 10_000}")
+        return database
+
+    async def transact(self, work: Work[T]) -> T:
+        task = asyncio.ensure_future(self._attempt(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _attempt(self, work: Work[T], tries: int = 3) -> T:
+        while True:
+            try:
+                async with self._engine.begin() as connection:
+                    return await connection.run_sync(work)
+            except DBAPIError as error:
+                tries -= 1
+                if tries == 0 or getattr(error.orig, "sqlstate", None) not in _RETRIED_SQLSTATES:
+                    raise
+
+    async def close(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=5)
+        await self._engine.dispose()
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Tell whether the database, and not the work, is what failed."""
+    return isinstance(error, OperationalError | OSError | TimeoutError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__

@@ -1,0 +1,43 @@
+"""What a refresh can come to. Values: the caller matches on them."""
+
+from dataclasses import dataclass
+
+from holdfast.accounts import Account, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """There is a new token, committed; from this refresh or from someone else's meanwhile."""
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """A passing failure: the account's status is unchanged, and it is worth trying again at `at` (epoch seconds)."""
+
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsReauthorization:
+    """The grant is dead, or there never was one: only the account's owner can help."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """The provider refuses our client. The operator must act; the accounts are untouched."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The account was deleted meanwhile."""
+
+
+RefreshOutcome = Refreshed | RetryAt | NeedsReauthorization | Misconfigured | Gone

@@ -1,0 +1,449 @@
+"""The one function that refreshes, for reads and for everything else.
+
+    single flight in this process > lease and fence > read again > intent committed > ask > outcome committed
+
+No transaction is open while the provider is asked. The late writer of a lost lease changes nothing.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import structlog
+
+from holdfast.accounts import Account, Reason, Status
+from holdfast.accounts import store as account_store
+from holdfast.accounts.credential import from_grant, lay_in
+from holdfast.accounts.expiry import due_at
+from holdfast.accounts.install import account_entry
+from holdfast.clock import Clock
+from holdfast.connections import ClientFactory, Connections, Effective, ProviderClient
+from holdfast.connections import store as connection_store
+from holdfast.connections.connection import Client
+from holdfast.connections.provider_client import Lost, Outcome, Unsent
+from holdfast.connections.settings import connection_entry
+from holdfast.errors import HoldfastError
+from holdfast.events import Action, Actor
+from holdfast.events import store as log
+from holdfast.ids import opaque
+from holdfast.oauth2.replies import TokenGrant, TokenRefusal
+from holdfast.providers.entry import Lifetime
+from holdfast.secret import Secret
+from holdfast.storage import Connection as Tx
+from holdfast.storage import Database
+from holdfast.tokens import policy
+from holdfast.tokens.outcome import (
+    Gone,
+    Misconfigured,
+    NeedsReauthorization,
+    Refreshed,
+    RefreshOutcome,
+    RetryAt,
+)
+from holdfast.vault import Vault
+
+_log = structlog.get_logger("holdfast.tokens")
+
+POLL_SECONDS = 0.05
+"""How often to look whether another process, which holds the lease, has finished."""
+UNSENT_RETRY_SECONDS = 0.2
+"""A request that never left may simply be sent again; once, so that a caller is not kept waiting."""
+REFUSALS_TO_GIVE_UP = 3
+"""Unexplained refusals in a row (no invalid_grant, no outage) before an account is called unusable."""
+MISCONFIGURED_PAUSE = 60.0
+"""Seconds a connection with an alert rests: one alert, not a refused request for each of its accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Our turn to refresh: the account as read under the lease, and all that the request needs."""
+
+    account: Account
+    fence: int
+    effective: Effective
+    client: Client | None
+    intent: policy.Normal | policy.Resolve
+
+
+class _Busy:
+    """Another process holds the lease."""
+
+
+class Refresher:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        connections: Connections,
+        factory: ClientFactory,
+        *,
+        lease_seconds: float,
+        refusal_spacing: float,
+    ) -> None:
+        self._database, self._vault, self._clock = database, vault, clock
+        self._connections, self._factory = connections, factory
+        self._lease_seconds, self._refusal_spacing = lease_seconds, refusal_spacing
+        self._name = opaque(22)
+        self._flights: dict[tuple[str, str], asyncio.Task[RefreshOutcome]] = {}
+
+    async def refresh(self, account: Account, *, force: bool = False) -> RefreshOutcome:
+        """Renew the account's token, or join whoever is renewing it.
+
+        `account` is what the caller has seen: if its credential has changed since, that change is the answer. `force`
+        disregards a pending retry time. Never raises for what a provider does.
+        """
+        key = (account.environment_id, account.id)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.ensure_future(self._fly(account, force))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
+        return await asyncio.shield(flight)
+
+    def start(self, account: Account) -> None:
+        """Renew in the background."""
+        if (account.environment_id, account.id) not in self._flights:
+            task = asyncio.ensure_future(self.refresh(account))
+            task.add_done_callback(_report)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the flights under way, so that no obtained token is lost at shutdown."""
+        if self._flights:
+            await asyncio.wait(list(self._flights.values()), timeout=seconds)
+
+    async def _fly(self, seen: Account, force: bool) -> RefreshOutcome:
+        await self._vault.ready(seen.environment_id)
+        waited = 0.0
+        while True:
+            turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
+            if isinstance(turn, _Turn):
+                return await self._settle(turn, await self._ask(turn))
+            if not isinstance(turn, _Busy):
+                return turn
+            if waited > self._lease_seconds * 1.5:
+                return RetryAt(self._clock.now() + 1, "another process is refreshing this account")
+            await asyncio.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+
+    # Taking the turn
+
+    def _take(self, tx: Tx, seen: Account, force: bool) -> "_Turn | _Busy | RefreshOutcome":
+        """Take the lease, read again under it, and write down the intent. All or nothing, in one transaction."""
+        now, environment_id = self._clock.now(), seen.environment_id
+        fence = account_store.take_lease(
+            tx, environment_id, seen.id, owner=self._name, seconds=self._lease_seconds
+        )
+        account = account_store.get(tx, environment_id, seen.id)
+        if account is None:
+            return Gone()
+        settled = _settled_meanwhile(account, seen, now, force)
+        if settled is None:
+            if fence is None:
+                return _Busy()
+            connection = connection_store.by_id(tx, environment_id, account.connection_id)
+            if connection is None:
+                settled = Gone()
+            elif _resting(connection.alert_at, now) and not force:
+                settled = Misconfigured(connection.alert or "")
+        if settled is not None or connection is None or fence is None:
+            if fence is not None:
+                account_store.give_up_lease(tx, environment_id, account.id, fence=fence)
+            return settled or Gone()
+        effective = self._connections.effective(tx, connection, account.owner.organization_id)
+        client = (
+            connection_store.client(tx, environment_id, account.client_ref) if account.client_ref else None
+        )
+        intent = policy.judge_intent(account, effective.provider.lifetime, now)
+        if account.method == "oauth" and policy.rotates(effective.provider.lifetime):
+            # An intent that is still open keeps its time: a second crash must not stretch the grace window.
+            began = account.intent_at if isinstance(intent, policy.Resolve) and account.intent_at else now
+            account_store.open_intent(
+                tx, account, fence=fence, fingerprint=self._fingerprint(account), at=began
+            )
+        return _Turn(account, fence, effective, client, intent)
+
+    def _fingerprint(self, account: Account) -> str:
+        return policy.fingerprint(self._grant(account) or Secret(account.id))
+
+    def _grant(self, account: Account) -> Secret | None:
+        return self._vault.open(account.grant, account.grant_place()) if account.grant else None
+
+    # Asking the provider
+
+    async def _ask(self, turn: _Turn) -> Outcome:
+        account = turn.account
+        try:
+            provider, grant, access = await self._prepared(turn)
+            outcome = await self._send(turn, provider, grant, access)
+            if isinstance(outcome, Unsent):
+                await asyncio.sleep(UNSENT_RETRY_SECONDS)
+                outcome = await self._send(turn, provider, grant, access)
+            if _refuses_grant(outcome) and isinstance(turn.intent, policy.Normal):
+                outcome = await self._ask_again(turn, provider, grant, access, outcome)
+            return outcome
+        except HoldfastError as error:  # our own side cannot make the request: settings, a damaged secret
+            _log.warning("refresh_not_possible", account=account.id, code=error.code)
+            return Unsent(error.message)
+
+    async def _prepared(self, turn: _Turn) -> tuple[ProviderClient, Secret | None, Secret | None]:
+        account = turn.account
+        values = {**account.config, **account.kept}
+        grant = self._grant(account)
+        if account.method == "client_credentials":
+            client_id = account.oauth_client_id or ""
+            return self._factory.client_of_account(turn.effective, client_id, grant, values), None, None
+        access = self._vault.open(account.access, account.access_place()) if account.access else None
+        return await self._factory.client_for(turn.effective, turn.client, values), grant, access
+
+    async def _send(
+        self, turn: _Turn, provider: ProviderClient, grant: Secret | None, access: Secret | None
+    ) -> Outcome:
+        if turn.account.method == "client_credentials":
+            return await provider.mint()
+        return await provider.refresh(grant, access, turn.account.scopes)
+
+    async def _ask_again(
+        self,
+        turn: _Turn,
+        provider: ProviderClient,
+        grant: Secret | None,
+        access: Secret | None,
+        first: Outcome,
+    ) -> Outcome:
+        """A grant is declared dead on its second refusal, after a pause, if nobody has replaced it meanwhile."""
+        await asyncio.sleep(self._refusal_spacing)
+        account = turn.account
+        current = await self._database.transact(
+            lambda tx: account_store.get(tx, account.environment_id, account.id)
+        )
+        if current is None or current.credential_version != account.credential_version:
+            return first
+        return await self._send(turn, provider, grant, access)
+
+    # Settling
+
+    async def _settle(self, turn: _Turn, outcome: Outcome) -> RefreshOutcome:
+        """Commit what came of it. A new pair that cannot be written yet is kept and written again until it is."""
+        pause = 0.1
+        while True:
+            try:
+                result = await self._database.transact(lambda tx: self._settle_in(tx, turn, outcome))
+                break
+            except Exception as error:
+                _log.error("refresh_not_committed", account=turn.account.id, error=type(error).__name__)
+                if _grant_in(outcome) is None:
+                    return RetryAt(self._clock.now() + pause, "the result of a refresh could not be stored")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+        grant = _grant_in(outcome)
+        if isinstance(result, Gone) and grant is not None:
+            await self._revoke_orphan(turn, grant)
+        return result
+
+    def _settle_in(self, tx: Tx, turn: _Turn, outcome: Outcome) -> RefreshOutcome:
+        before, now = turn.account, self._clock.now()
+        after, result, action = self._judged(turn, outcome, now)
+        written = account_store.settle(
+            tx, after, fence=turn.fence, credential_version=before.credential_version
+        )
+        if not written:
+            return self._overtaken(tx, turn)
+        name = turn.effective.connection.name
+        log.append(tx, account_entry(after, name, action, Actor.system(), now))
+        if after.status is not before.status:
+            reauthorise = Action.ACCOUNT_REAUTHORIZATION_NEEDED
+            connected = after.status is Status.ACTIVE
+            log.append(
+                tx,
+                account_entry(
+                    after, name, Action.ACCOUNT_CONNECTED if connected else reauthorise, Actor.system(), now
+                ),
+            )
+        self._alert(tx, turn, result, now)
+        return result
+
+    def _judged(self, turn: _Turn, outcome: Outcome, now: float) -> tuple[Account, RefreshOutcome, Action]:
+        """Return the account after the outcome, what to tell the caller, and what to log."""
+        account = turn.account
+        grant = _grant_in(outcome)
+        if grant is not None:
+            after = self._renewed(turn, grant, now)
+            if isinstance(outcome, TokenRefusal):  # a good pair came with a value that must not be kept
+                after = replace(after, warning=outcome.description)
+            return after, Refreshed(after), Action.TOKEN_REFRESHED
+        resolving = isinstance(turn.intent, policy.Resolve)
+        match outcome:
+            case TokenRefusal(kind="dead_grant"):
+                return self._dead(turn, outcome, now)
+            case TokenRefusal(kind="misconfigured"):
+                after = _retry(
+                    _intent_closed(account, resolving), now, MISCONFIGURED_PAUSE, outcome.description
+                )
+                return after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED
+            case TokenRefusal(kind="refused") if account.failures + 1 >= REFUSALS_TO_GIVE_UP:
+                return self._unusable(turn, outcome, now)
+            case TokenRefusal(kind="throttled" | "refused"):
+                wait = policy.backoff(account.failures, asked=outcome.retry_after)
+                after = _retry(_intent_closed(account, resolving), now, wait, outcome.description)
+                return after, RetryAt(now + wait, outcome.description), Action.TOKEN_REFRESH_FAILED
+            case Unsent(reason):
+                wait = policy.backoff(account.failures)
+                after = _retry(_intent_closed(account, resolving), now, wait, reason)
+                return after, RetryAt(now + wait, reason), Action.TOKEN_REFRESH_FAILED
+            case Lost(reason):
+                return self._unresolved(turn, reason, None, now)
+            case TokenRefusal():  # 5xx, or a success without a token: the provider may have rotated
+                return self._unresolved(turn, outcome.description, outcome.retry_after, now)
+        raise AssertionError("unreachable")
+
+    def _renewed(self, turn: _Turn, grant: TokenGrant, now: float) -> Account:
+        account, lifetime = turn.account, turn.effective.provider.lifetime
+        renewed = replace(
+            account.to(Status.ACTIVE, now),
+            failures=0,
+            retry_at=None,
+            warning=None,
+            intent_at=None,
+            intent_print=None,
+        )
+        former = self._grant(account)
+        credential = from_grant(grant, lifetime, account.scopes or turn.effective.scopes, now, former=former)
+        if account.method == "client_credentials":
+            return self._minted(renewed, grant, former, credential.expires_at, now)
+        if grant.refresh_token is None and account.grant_expires_at and lifetime.refresh_idle is None:
+            credential = replace(credential, grant_expires_at=account.grant_expires_at)
+        return lay_in(renewed, credential, self._vault, lifetime, now)
+
+    def _minted(
+        self, account: Account, grant: TokenGrant, secret: Secret | None, expires_at: float | None, now: float
+    ) -> Account:
+        version = account.credential_version + 1
+        minted = replace(account, credential_version=version)
+        return replace(
+            minted,
+            access=self._vault.seal(grant.access_token, minted.access_place()),
+            grant=self._vault.seal(secret, minted.grant_place()) if secret else None,
+            expires_at=expires_at,
+            refresh_at=due_at(expires_at, now, Lifetime(), renewable=True),
+            refreshed_at=now,
+            scopes=tuple(grant.scopes) if grant.scopes is not None else account.scopes,
+            kept={**account.kept, **grant.kept},
+        )
+
+    def _dead(self, turn: _Turn, refusal: TokenRefusal, now: float) -> tuple[Account, RefreshOutcome, Action]:
+        lost = isinstance(turn.intent, policy.Resolve)
+        reason = Reason.ROTATION_LOST if lost else Reason.REFRESH_REFUSED
+        name = turn.effective.provider.name
+        detail = (
+            f"{name} no longer accepts this account's refresh token: an earlier refresh was cut off and its answer lost."
+            if lost
+            else f"{name} no longer accepts this account's authorisation ({refusal.error})."
+        ) + " The account's owner has to connect it again."
+        after = replace(
+            turn.account.to(Status.EXPIRED, now, reason=reason, detail=detail),
+            intent_at=None,
+            intent_print=None,
+            refresh_at=None,
+            retry_at=None,
+        )
+        return after, NeedsReauthorization(reason, detail), Action.TOKEN_REFRESH_FAILED
+
+    def _unusable(
+        self, turn: _Turn, refusal: TokenRefusal, now: float
+    ) -> tuple[Account, RefreshOutcome, Action]:
+        words = refusal.description or refusal.error
+        detail = f"{turn.effective.provider.name} refuses to refresh this account: {words}."
+        after = replace(
+            turn.account.to(Status.ERROR, now, reason=Reason.UNUSABLE, detail=detail),
+            intent_at=None,
+            intent_print=None,
+            refresh_at=None,
+            retry_at=None,
+        )
+        return after, NeedsReauthorization(Reason.UNUSABLE, detail), Action.TOKEN_REFRESH_FAILED
+
+    def _unresolved(
+        self, turn: _Turn, why: str, asked: float | None, now: float
+    ) -> tuple[Account, RefreshOutcome, Action]:
+        """The provider may have acted: the intent stays open, and the next attempt follows its rule."""
+        wait = policy.backoff(turn.account.failures, asked=asked)
+        fingerprint = self._fingerprint(turn.account)
+        open_intent = policy.rotates(turn.effective.provider.lifetime) and turn.account.method == "oauth"
+        began = turn.account.intent_at if isinstance(turn.intent, policy.Resolve) else now
+        after = replace(
+            _retry(turn.account, now, wait, why),
+            intent_at=began if open_intent else None,
+            intent_print=fingerprint if open_intent else None,
+        )
+        return after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_UNRESOLVED
+
+    def _overtaken(self, tx: Tx, turn: _Turn) -> RefreshOutcome:
+        """Nothing was written: the account is gone, or has a newer credential than the one we started from."""
+        account_store.give_up_lease(tx, turn.account.environment_id, turn.account.id, fence=turn.fence)
+        current = account_store.get(tx, turn.account.environment_id, turn.account.id)
+        if current is None:
+            return Gone()
+        _log.warning("late_refresh_refused", account=current.id, fence=turn.fence)
+        return Refreshed(current)
+
+    def _alert(self, tx: Tx, turn: _Turn, result: RefreshOutcome, now: float) -> None:
+        connection = turn.effective.connection
+        if isinstance(result, Misconfigured) and turn.account.method == "oauth":
+            why = f"{turn.effective.provider.name} refuses this connection's client: {result.why}"
+            if connection_store.set_alert(tx, connection.environment_id, connection.id, why, now):
+                entry = connection_entry(connection, Action.CONNECTION_MISCONFIGURED, Actor.system(), now)
+                log.append(tx, replace(entry, data={**entry.data, "alert": why}))
+        elif isinstance(result, Refreshed) and connection.alert is not None:
+            connection_store.set_alert(tx, connection.environment_id, connection.id, None, now)
+
+    async def _revoke_orphan(self, turn: _Turn, grant: TokenGrant) -> None:
+        """The account was deleted while we refreshed: deletion wins, and what was minted meanwhile is ended too."""
+        provider, _, _ = await self._prepared(turn)
+        await provider.revoke(grant.refresh_token or grant.access_token)
+
+
+def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool) -> RefreshOutcome | None:
+    if account.credential_version != seen.credential_version and account.status is Status.ACTIVE:
+        return Refreshed(account)
+    if account.status is not Status.ACTIVE:
+        return NeedsReauthorization(account.reason or Reason.UNUSABLE, account.detail or "")
+    if account.grant is None:
+        return NeedsReauthorization(Reason.NO_REFRESH_TOKEN, "there is no refresh token")
+    if account.retry_at is not None and account.retry_at > now and not force:
+        return RetryAt(account.retry_at, account.warning or "the last refresh failed")
+    return None
+
+
+def _resting(alert_at: float | None, now: float) -> bool:
+    return alert_at is not None and now - alert_at < MISCONFIGURED_PAUSE
+
+
+def _grant_in(outcome: Outcome) -> TokenGrant | None:
+    if isinstance(outcome, TokenGrant):
+        return outcome
+    return outcome.salvaged if isinstance(outcome, TokenRefusal) else None
+
+
+def _refuses_grant(outcome: Outcome) -> bool:
+    return isinstance(outcome, TokenRefusal) and outcome.kind == "dead_grant"
+
+
+def _intent_closed(account: Account, resolving: bool) -> Account:
+    """This request used nothing up. An intent left open by an earlier one stays open."""
+    return account if resolving else replace(account, intent_at=None, intent_print=None)
+
+
+def _retry(account: Account, now: float, wait: float, why: str) -> Account:
+    return replace(
+        account,
+        failures=account.failures + 1,
+        retry_at=now + wait,
+        warning=f"the last refresh failed: {why}",
+        updated_at=now,
+    )
+
+
+def _report(task: "asyncio.Task[RefreshOutcome]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("background_refresh_failed", error=type(task.exception()).__name__)

@@ -1,0 +1,88 @@
+"""Sealed: a ciphertext and nothing else. Its bytes: format (1), data key version (4), nonce (12), AES-256-GCM text and tag.
+
+NIST SP 800-38D: nonces are 96 random bits, so one key seals fewer than 2^32 values; `SEAL_LIMIT` stops well before.
+"""
+
+import os
+import struct
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from holdfast.errors import HoldfastError
+
+FORMAT = 1
+_HEADER = struct.Struct(">BI")
+_NONCE = 12
+SEAL_LIMIT = 1 << 31
+
+
+class Place(NamedTuple):
+    """Where a secret belongs. All of it is authenticated with the ciphertext."""
+
+    environment_id: str
+    record: str
+    field: str
+    version: int
+
+    def associated_data(self) -> bytes:
+        return "\x00".join(
+            ("holdfast", self.environment_id, self.record, self.field, str(self.version))
+        ).encode()
+
+
+class Sealed:
+    """A sealed secret. Opening it takes the vault and the place it was sealed for."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = bytes(data)
+
+    @property
+    def data(self) -> bytes:
+        return self._data
+
+    @property
+    def key_version(self) -> int:
+        """Return which of its environment's data keys sealed it. Raises CannotOpen for anything that is not ours."""
+        if len(self._data) < _HEADER.size + _NONCE + 16 or self._data[0] != FORMAT:
+            raise CannotOpen(
+                "a stored secret is not in the sealed format: it is refused, never read as plain text"
+            )
+        version: int = _HEADER.unpack_from(self._data)[1]
+        return version
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sealed) and self._data == other._data
+
+    def __hash__(self) -> int:
+        return hash(self._data)
+
+
+class CannotOpen(HoldfastError):
+    """A ciphertext was altered, moved to another place, or its key is gone."""
+
+    default_code = "cannot_open"
+
+
+def seal_with(key: AESGCM, key_version: int, text: str, place: Place) -> Sealed:
+    nonce = os.urandom(_NONCE)
+    sealed = key.encrypt(nonce, text.encode(), place.associated_data())
+    return Sealed(_HEADER.pack(FORMAT, key_version) + nonce + sealed)
+
+
+def open_with(key: AESGCM, sealed: Sealed, place: Place) -> str:
+    data = sealed.data
+    nonce_end = _HEADER.size + _NONCE
+    try:
+        text = key.decrypt(data[_HEADER.size : nonce_end], data[nonce_end:], place.associated_data())
+    except InvalidTag:
+        raise CannotOpen(
+            f"the stored {place.field} of {place.record} does not open: it was altered, moved or rolled back"
+        ) from None
+    return text.decode()

@@ -1,0 +1,122 @@
+"""Seal and open. Data keys are unwrapped once and kept in memory; a read costs one AES-GCM and no I/O."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy.exc import IntegrityError
+
+from holdfast.clock import Clock
+from holdfast.secret import Secret
+from holdfast.storage import Database
+from holdfast.vault import store
+from holdfast.vault.key_file import KeyProvider
+from holdfast.vault.sealed import SEAL_LIMIT, CannotOpen, Place, Sealed, open_with, seal_with
+
+SYSTEM = "system"
+"""The environment-like owner of the key that lookup hashes are made with. Never rotated: hashes must stay equal."""
+
+
+@dataclass
+class _Ring:
+    """One environment's data keys. `sealed` counts what the current one has sealed since it was loaded."""
+
+    keys: dict[int, AESGCM]
+    current: int
+    sealed: int = 0
+
+
+class Vault:
+    def __init__(self, database: Database, key_provider: KeyProvider, clock: Clock) -> None:
+        self._database, self._provider, self._clock = database, key_provider, clock
+        self._rings: dict[str, _Ring] = {}
+        self._lookup_key = b""
+
+    async def start(self) -> None:
+        """Unwrap every data key, making the system key on first use. Raises Misconfigured if the key does not fit."""
+        await self._load(None)
+        if SYSTEM not in self._rings:
+            await self.add_environment(SYSTEM)
+
+    async def add_environment(self, environment_id: str) -> None:
+        """Give an environment its first data key. Does nothing if it has one."""
+        await self._add_key(environment_id, 1)
+
+    async def rotate(self, environment_id: str) -> int:
+        """Make a new data key current and return its version. What the former ones sealed still opens."""
+        version = self._rings[environment_id].current + 1
+        await self._add_key(environment_id, version)
+        return version
+
+    async def ready(self, environment_id: str) -> None:
+        """Make sure the environment's keys are in memory. Free when they are."""
+        if environment_id not in self._rings:
+            await self._load(environment_id)
+
+    def seal(self, secret: Secret, place: Place) -> Sealed:
+        """Seal for exactly this place. Raises CannotOpen if the environment has no key or its key is worn out."""
+        ring = self._ring(place.environment_id)
+        if ring.sealed >= SEAL_LIMIT:
+            raise CannotOpen("this environment's data key has sealed its limit: rotate it")
+        ring.sealed += 1
+        return seal_with(ring.keys[ring.current], ring.current, secret.reveal(), place)
+
+    def open(self, sealed: Sealed, place: Place) -> Secret:
+        """Open what was sealed for this place. Raises CannotOpen if it was altered, moved or rolled back."""
+        key = self._ring(place.environment_id).keys.get(sealed.key_version)
+        if key is None:
+            raise CannotOpen(f"data key {sealed.key_version} of this environment is not loaded")
+        return Secret(open_with(key, sealed, place))
+
+    async def open_fresh(self, sealed: Sealed, place: Place) -> Secret:
+        """As `open`, after fetching the environment's keys again if another process has rotated them meanwhile."""
+        await self.ready(place.environment_id)
+        if sealed.key_version not in self._ring(place.environment_id).keys:
+            await self._load(place.environment_id)
+        return self.open(sealed, place)
+
+    def lookup_hash(self, purpose: str, text: str) -> str:
+        """Return a keyed hash (HMAC-SHA256, hex) to find a high-entropy value by, without keeping the value."""
+        return hmac.new(self._lookup_key, f"{purpose}\x00{text}".encode(), hashlib.sha256).hexdigest()
+
+    def _ring(self, environment_id: str) -> _Ring:
+        ring = self._rings.get(environment_id)
+        if ring is None:
+            raise CannotOpen("this environment has no data key: it was destroyed, or never made")
+        return ring
+
+    async def _add_key(self, environment_id: str, version: int) -> None:
+        wrapped = await self._provider.wrap(secrets.token_bytes(32), _context(environment_id, version))
+        wrapped_by, at = self._provider.current_id, self._clock.now()
+        try:
+            await self._database.transact(
+                lambda tx: store.add(tx, environment_id, version, wrapped, wrapped_by, at)
+            )
+        except IntegrityError:
+            pass  # another process was first, and its key is the one
+        await self._load(environment_id)
+
+    async def _load(self, environment_id: str | None) -> None:
+        for owner, version, wrapped, wrapped_by in await self._database.transact(
+            lambda tx: store.load(tx, environment_id)
+        ):
+            ring = self._rings.setdefault(owner, _Ring({}, 0))
+            if version not in ring.keys:
+                data_key = await self._provider.unwrap(wrapped, wrapped_by, _context(owner, version))
+                ring.keys[version] = AESGCM(data_key)
+                if owner == SYSTEM:
+                    self._lookup_key = _derive(data_key, b"lookup")
+                if version > ring.current:
+                    ring.current, ring.sealed = version, 0
+
+
+def _context(environment_id: str, version: int) -> bytes:
+    return f"holdfast data key\x00{environment_id}\x00{version}".encode()
+
+
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"holdfast " + purpose).derive(key)
