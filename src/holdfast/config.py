@@ -52,7 +52,7 @@ class Config:
     refusal_spacing: float = 1.0
     """Seconds between the two refusals it takes to declare a grant dead."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
-    """Development: `https://github.com=http://127.0.0.1:4001,...` sends a catalogue provider's traffic to an emulator."""
+    """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_dir / 'holdfast.db'}"
@@ -132,12 +132,7 @@ def _checked(config: Config) -> Config:
 def _check_base_url(config: Config) -> None:
     parts = urlsplit(config.base_url)
     loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if (
-        parts.scheme not in ("https", "http")
-        or not parts.hostname
-        or parts.path not in ("", "/")
-        or parts.query
-    ):
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.path not in ("", "/") or parts.query:
         raise Misconfigured("base_url must be an origin, such as https://connect.example.com")
     if parts.scheme == "http" and not loopback:
         raise Misconfigured("base_url must be https; plain http works on localhost only")

@@ -19,9 +19,7 @@ class HoldfastError(Exception):
 
     default_code = "internal_error"
 
-    def __init__(
-        self, message: str, *, code: str | None = None, fields: Sequence[Mapping[str, str]] = ()
-    ) -> None:
+    def __init__(self, message: str, *, code: str | None = None, fields: Sequence[Mapping[str, str]] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code

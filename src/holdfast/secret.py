@@ -16,8 +16,8 @@ class Secret:
         return self._text
 
     def last4(self) -> str:
-        """Return the last four characters, or fewer of a short secret: never more than a quarter of it."""
-        return self._text[-min(4, len(self._text) // 4) :] if len(self._text) >= 4 else ""
+        """Return the last four characters; of a secret under eight nothing, as four would be half of it."""
+        return self._text[-4:] if len(self._text) >= 8 else ""
 
     def __repr__(self) -> str:
         return "<sealed>"

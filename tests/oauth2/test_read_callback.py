@@ -15,7 +15,7 @@ SECRET = Secret("hush-hush")
 def read(
     pairs: Any, fields: dict[str, Any] | None = None, **more: Any
 ) -> CallbackCode | CallbackDenied | CallbackForged:
-    given = {"client_secret": SECRET, "values": {}} | more
+    given: dict[str, Any] = {"client_secret": SECRET, "values": {}} | more
     return read_callback(msgspec.convert(fields or {}, Dialect), pairs, **given)
 
 

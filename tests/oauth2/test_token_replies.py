@@ -46,7 +46,7 @@ def test_a_recorded_reply_is_read_as_its_vector_says(vector: dict[str, Any], cas
         assert {name: getattr(outcome, name) for name in expected} == expected
 
 
-NOTHING_GRANTED = {
+NOTHING_GRANTED: dict[str, Any] = {
     "refresh_token": None,
     "token_type": "Bearer",
     "expires_in": None,
@@ -76,8 +76,8 @@ def read(
     document: object, dialect: Dialect | None = None, status: int = 200, **more: Any
 ) -> TokenGrant | TokenRefusal:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    more = {"now": NOW, "requested_scopes": ()} | more
-    return parse_token_reply(dialect or Dialect(), Reply(status, {}, body), **more)
+    more = {"requested_scopes": ()} | more
+    return parse_token_reply(dialect or Dialect(), Reply(status, {}, body), now=NOW, **more)
 
 
 def granted(document: object, dialect: Dialect | None = None, **more: Any) -> TokenGrant:
@@ -186,7 +186,7 @@ def test_an_xml_reply_is_read_where_the_entry_says_so_and_never_with_entities() 
 
 
 def test_scopes_separated_otherwise_than_asked_are_still_told_apart() -> None:
-    asked = {"requested_scopes": ["a", "b"]}
+    asked: dict[str, Any] = {"requested_scopes": ["a", "b"]}
     assert granted({"access_token": "t", "scope": "a,b"}, **asked).scopes == ("a", "b")
     commas = msgspec.convert({"scope_separator": ","}, Dialect)
     assert granted({"access_token": "t", "scope": "a b"}, commas, **asked).scopes == ("a", "b")

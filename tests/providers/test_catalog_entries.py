@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 import yaml
+from catalogue_entries import CATALOG, ENTRIES, HOSTS_FILE, hosts, side_calls, urls
 
 from holdfast.oauth2.paths import first
 from holdfast.providers.entry import Provider
 from holdfast.providers.loader import CATALOG_DIR
 from holdfast.providers.templates import PROTOCOL_NAMES, placeholders
-from catalogue_entries import CATALOG, ENTRIES, HOSTS_FILE, hosts, side_calls, urls
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 ALIAS = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
@@ -70,10 +70,10 @@ class UniqueKeys(yaml.SafeLoader):
     """YAML lets a later key replace an earlier one silently; in a catalogue that is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         doubled = {key for key in keys if keys.count(key) > 1}
         assert not doubled, f"written twice: {doubled} {node.start_mark}"
-        return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
+        return super().construct_mapping(node, deep)
 
 
 @each_entry
@@ -167,10 +167,9 @@ def test_what_may_stand_in_a_url_has_a_pattern(entry: Provider) -> None:
 
 
 @each_entry
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
-def test_patterns_refuse_what_could_move_a_url(entry: Provider, attack: str) -> None:
+def test_patterns_refuse_what_could_move_a_url(entry: Provider) -> None:
     for name, pattern in _patterns(entry):
-        assert re.fullmatch(pattern, attack) is None, name
+        assert [attack for attack in ATTACKS if re.fullmatch(pattern, attack)] == [], name
 
 
 @each_entry
@@ -248,7 +247,7 @@ def test_side_calls_send_a_credential(entry: Provider) -> None:
 
 
 @each_entry
-def test_evidence_is_enough_and_recent(entry: Provider) -> None:
+def test_evidence_is_enough(entry: Provider) -> None:
     sources = set(yaml.safe_load((CATALOG_DIR / "_sources.yaml").read_text(encoding="utf-8")))
     for field, items in entry.evidence.items():
         assert items, field
@@ -261,9 +260,17 @@ def test_evidence_is_enough_and_recent(entry: Provider) -> None:
         cited = entry.evidence[field]
         assert len(cited) >= 2 or entry.checked_on, field
         assert any(item.startswith("https://") for item in cited), field
-    if entry.checked_on:
-        age = datetime.date(2026, 11, 21) - datetime.date.fromisoformat(entry.checked_on)
-        assert age.days < 400
+
+
+def test_no_entry_is_left_behind_when_others_are_checked_again() -> None:
+    """Measured against the newest check, not against today: an old release has to build forever."""
+    checked = {
+        entry.slug: datetime.date.fromisoformat(entry.checked_on)
+        for entry in ENTRIES.values()
+        if entry.checked_on
+    }
+    newest = max(checked.values())
+    assert [slug for slug, day in checked.items() if (newest - day).days >= 400] == []
 
 
 @each_entry

@@ -1,4 +1,4 @@
-"""The catalogue as a directory of files: what is an entry, what a variant takes over, what an origin map moves."""
+"""The catalogue as files: what is an entry, what a variant takes over, what an origin map moves."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Values of a provider's config fields: what is accepted, what is filled in where, what can never move a URL."""
+"""Config values: what is accepted, what is filled in where, what can never move a URL."""
 
 import msgspec
 import pytest

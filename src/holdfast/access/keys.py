@@ -37,9 +37,7 @@ class Keys:
         """Make a key. Its text is returned this once and kept nowhere."""
         text = KEY_PREFIX + ids.opaque(_KEY_LENGTH)
         now = self._clock.now()
-        key = ApiKey(
-            environment_id, ids.new_id(now), name, self._vault.lookup_hash("api_key", text), text[-4:], now
-        )
+        key = ApiKey(environment_id, ids.new_id(now), name, self._vault.lookup_hash("api_key", text), text[-4:], now)
 
         def work(tx: Connection) -> None:
             store.add_key(tx, key)
@@ -72,9 +70,7 @@ def _key_entry(key: ApiKey, action: Action, actor: Actor, now: float) -> Entry:
     )
 
 
-async def ensure_environment(
-    database: Database, vault: Vault, clock: Clock, name: str
-) -> tuple[Environment, bool]:
+async def ensure_environment(database: Database, vault: Vault, clock: Clock, name: str) -> tuple[Environment, bool]:
     """Return the environment of that name, made with its data key if there was none; and whether it is new."""
     found = await database.transact(lambda tx: store.environment_by_name(tx, name))
     if found is not None:

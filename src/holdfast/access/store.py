@@ -87,9 +87,7 @@ def key_by_hash(tx: Connection, hashed: str) -> ApiKey | None:
 
 
 def list_keys(tx: Connection, environment_id: str) -> list[ApiKey]:
-    rows = tx.execute(
-        select(api_keys).where(api_keys.c.environment_id == environment_id).order_by(api_keys.c.id)
-    )
+    rows = tx.execute(select(api_keys).where(api_keys.c.environment_id == environment_id).order_by(api_keys.c.id))
     return [_key(row) for row in rows]
 
 
@@ -130,9 +128,7 @@ def memberships_are_kept(tx: Connection, environment_id: str) -> bool:
     return tx.execute(query).first() is not None
 
 
-def membership_of(
-    tx: Connection, environment_id: str, organization_id: str, user_id: str
-) -> Membership | None:
+def membership_of(tx: Connection, environment_id: str, organization_id: str, user_id: str) -> Membership | None:
     row = tx.execute(
         select(memberships).where(
             memberships.c.environment_id == environment_id,
@@ -166,9 +162,7 @@ def list_memberships(
     organization_id: str | None = None,
     statuses: tuple[str, ...] = (),
 ) -> list[Membership]:
-    query = select(memberships).where(
-        memberships.c.environment_id == environment_id, memberships.c.deleted.is_(False)
-    )
+    query = select(memberships).where(memberships.c.environment_id == environment_id, memberships.c.deleted.is_(False))
     if user_id is not None:
         query = query.where(memberships.c.user_id == user_id)
     if organization_id is not None:
@@ -177,9 +171,7 @@ def list_memberships(
         query = query.where(memberships.c.status.in_(statuses))
     return [
         _membership(row)
-        for row in page(
-            tx, query, memberships.c.id, limit=limit, after=after, before=before, newest_first=newest_first
-        )
+        for row in page(tx, query, memberships.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
     ]
 
 
@@ -215,9 +207,7 @@ def _membership(row: Row[Any]) -> Membership:
 
 def list_redirect_uris(tx: Connection, environment_id: str) -> list[RedirectUri]:
     rows = tx.execute(
-        select(redirect_uris)
-        .where(redirect_uris.c.environment_id == environment_id)
-        .order_by(redirect_uris.c.id)
+        select(redirect_uris).where(redirect_uris.c.environment_id == environment_id).order_by(redirect_uris.c.id)
     )
     return [RedirectUri(row.environment_id, row.id, row.uri, row.created_at) for row in rows]
 
@@ -232,8 +222,6 @@ def add_redirect_uri(tx: Connection, new: RedirectUri) -> None:
 
 def delete_redirect_uri(tx: Connection, environment_id: str, uri_id: str) -> bool:
     done = tx.execute(
-        delete(redirect_uris).where(
-            redirect_uris.c.environment_id == environment_id, redirect_uris.c.id == uri_id
-        )
+        delete(redirect_uris).where(redirect_uris.c.environment_id == environment_id, redirect_uris.c.id == uri_id)
     )
     return done.rowcount > 0

@@ -54,9 +54,7 @@ _TRANSITIONS: frozenset[tuple[Status, Status]] = frozenset(
         (Status.SUSPENDED, Status.ACTIVE),
     }
 )
-_BY_AUTHORISATION = frozenset(
-    {Status.EXPIRED, Status.REVOKED, Status.ERROR, Status.PENDING, Status.VERIFYING}
-)
+_BY_AUTHORISATION = frozenset({Status.EXPIRED, Status.REVOKED, Status.ERROR, Status.PENDING, Status.VERIFYING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +130,7 @@ class Account:
         version = self.credential_version if credential_version is None else credential_version
         return Place(self.environment_id, self.id, field_name, version)
 
-    def to(
-        self, status: Status, now: float, *, reason: Reason | None = None, detail: str | None = None
-    ) -> "Account":
+    def to(self, status: Status, now: float, *, reason: Reason | None = None, detail: str | None = None) -> "Account":
         """Return the account in another status. Raises Conflict for a transition that does not exist."""
         if status != self.status and (self.status, status) not in _TRANSITIONS:
             raise Conflict(f"an account that is {self.status} cannot become {status}")

@@ -64,9 +64,7 @@ def _grant_end(lifetime: Lifetime, now: float) -> float | None:
 def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lifetime, now: float) -> Account:
     """Return the account with this credential, sealed for it under the next credential version."""
     version = account.credential_version + 1
-    base = replace(
-        account, credential_version=version, access=None, grant=None, oauth_client_id=None, last4=""
-    )
+    base = replace(account, credential_version=version, access=None, grant=None, oauth_client_id=None, last4="")
     match credential:
         case ApiKey(key):
             return replace(
@@ -94,9 +92,7 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 grant=vault.seal(credential.refresh, base.grant_place()) if credential.refresh else None,
                 expires_at=credential.expires_at,
                 grant_expires_at=credential.grant_expires_at if credential.refresh else None,
-                refresh_at=due_at(
-                    credential.expires_at, now, lifetime, renewable=credential.refresh is not None
-                ),
+                refresh_at=due_at(credential.expires_at, now, lifetime, renewable=credential.refresh is not None),
                 refreshed_at=now,
                 scopes=credential.scopes,
                 kept={**account.kept, **credential.kept},

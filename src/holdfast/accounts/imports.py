@@ -100,18 +100,14 @@ class Imports:
         effective = await self._effective(environment_id, name, owner, acting_user)
         exchanged: OAuthCredential | None = None
         if isinstance(tokens.refresh, Secret) and isinstance(tokens.access, UnsetType):
-            exchanged = await self._usable(
-                effective, _from_tokens(replace(tokens, expires_at=UNSET), None, effective)
-            )
+            exchanged = await self._usable(effective, _from_tokens(replace(tokens, expires_at=UNSET), None, effective))
         return await self._accounts.database.transact(
             lambda tx: self._update_in(
                 tx, effective, owner, tokens, exchanged, account_id, acting_user, actor, request_id
             )
         )
 
-    async def _effective(
-        self, environment_id: str, name: str, owner: Owner, acting_user: str | None
-    ) -> Effective:
+    async def _effective(self, environment_id: str, name: str, owner: Owner, acting_user: str | None) -> Effective:
         accounts = self._accounts
         await accounts.vault.ready(environment_id)
 
@@ -137,9 +133,7 @@ class Imports:
                 code="client_credentials_not_configured",
             )
         ref, environment_id = effective.client_ref, effective.connection.environment_id
-        client = await self._accounts.database.transact(
-            lambda tx: connection_store.client(tx, environment_id, ref)
-        )
+        client = await self._accounts.database.transact(lambda tx: connection_store.client(tx, environment_id, ref))
         provider = await self._factory.client_for(effective, client)
         outcome = await provider.refresh(credential.refresh, None, credential.scopes)
         match outcome:
@@ -158,9 +152,7 @@ class Imports:
                     code="invalid_refresh_token",
                 )
             case _:
-                raise Unavailable(
-                    "the provider could not be asked about the refresh token just now: try again"
-                )
+                raise Unavailable("the provider could not be asked about the refresh token just now: try again")
 
     def _update_in(
         self,
@@ -181,9 +173,7 @@ class Imports:
         changed = replace(before, updated_at=now)
         if tokens.mentions_tokens():
             credential = exchanged or _from_tokens(tokens, self._current(before), effective)
-            changed = lay_in(
-                before.authorised(now), credential, accounts.vault, effective.provider.lifetime, now
-            )
+            changed = lay_in(before.authorised(now), credential, accounts.vault, effective.provider.lifetime, now)
             changed = replace(changed, client_ref=effective.client_ref or before.client_ref)
             if credential.access is None and credential.refresh is None:
                 changed = changed.to(Status.EXPIRED, now, reason=Reason.NO_CREDENTIAL)
@@ -243,9 +233,7 @@ def _stated(account: Account, status: Status | None, now: float) -> Account:
         return account.to(Status.EXPIRED, now, reason=Reason.SET_BY_APP, detail=detail)
     if status is Status.ACTIVE and account.status in (Status.EXPIRED, Status.ERROR):
         if account.access is None and account.grant is None:
-            raise Unprocessable(
-                "an account without tokens cannot be connected", code="invalid_data_integration_state"
-            )
+            raise Unprocessable("an account without tokens cannot be connected", code="invalid_data_integration_state")
         return account.to(Status.ACTIVE, now)
     return account
 

@@ -121,9 +121,7 @@ class Accounts:
         if not owner.organization_id or user is None:
             return
         kept = access_store.memberships_are_kept(tx, environment_id)
-        membership = (
-            access_store.membership_of(tx, environment_id, owner.organization_id, user) if kept else None
-        )
+        membership = access_store.membership_of(tx, environment_id, owner.organization_id, user) if kept else None
         if not may_act(kept, membership):
             raise Refused(f"user '{user}' is not an active member of organization '{owner.organization_id}'")
 

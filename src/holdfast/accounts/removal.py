@@ -46,9 +46,7 @@ class Removal:
 
         return await self._accounts.database.transact(work)
 
-    async def delete_connection(
-        self, environment_id: str, name: str, owner_kind: OwnerKind, actor: Actor
-    ) -> None:
+    async def delete_connection(self, environment_id: str, name: str, owner_kind: OwnerKind, actor: Actor) -> None:
         """Delete a connection, its accounts, and its custom provider if nothing else uses that."""
 
         def work(tx: Tx) -> None:
@@ -94,16 +92,16 @@ class Removal:
 
         return await self._accounts.database.transact(work)
 
-    def _remove(
-        self, tx: Tx, account: Account, connection: Connection, actor: Actor, request_id: str
-    ) -> None:
+    def _remove(self, tx: Tx, account: Account, connection: Connection, actor: Actor, request_id: str) -> None:
         now = self._accounts.clock.now()
         store.remove(tx, account.environment_id, account.id)
         entry = account_entry(account, connection.name, Action.ACCOUNT_DISCONNECTED, actor, now, request_id)
         log.append(tx, replace(entry, data={**snapshot(account, connection.name), "status": "disconnected"}))
 
     def _empty(self, tx: Tx, account: Account, actor: Actor, now: float) -> None:
-        detail = "The member who connected this account has left the organization. An administrator has to connect it anew."
+        detail = (
+            "The member who connected this account has left the organization. An administrator has to connect it anew."
+        )
         emptied = replace(
             account.to(Status.EXPIRED, now, reason=Reason.MEMBERSHIP_ENDED, detail=detail)
             if account.status is Status.ACTIVE

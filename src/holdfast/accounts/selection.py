@@ -16,7 +16,7 @@ def select_account(accounts: Sequence[Account], *, account_id: str | None, plura
         for account in accounts:
             if account.id == account_id:
                 return account
-        raise NotFound("this owner has no such connected account")
+        raise NotFound("this owner has no such connected account", code="connected_account_not_found")
     if plural:
         if len(accounts) > 1:
             raise Conflict(

@@ -120,9 +120,7 @@ def get(tx: Tx, environment_id: str, account_id: str, *, lock: bool = False) -> 
     return None if row is None else _account(row)
 
 
-def of_owner(
-    tx: Tx, environment_id: str, connection_id: str, owner: Owner, *, lock: bool = False
-) -> list[Account]:
+def of_owner(tx: Tx, environment_id: str, connection_id: str, owner: Owner, *, lock: bool = False) -> list[Account]:
     """Return all of one owner's accounts through one connection, oldest first. Owner scopes never mix."""
     query = select(accounts).where(_of(environment_id, connection_id, owner)).order_by(accounts.c.id)
     return [_account(row) for row in tx.execute(query.with_for_update() if lock else query)]

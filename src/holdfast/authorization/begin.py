@@ -51,9 +51,7 @@ class Begun:
 
 
 class Begin:
-    def __init__(
-        self, accounts: Accounts, *, base_url: str, lifetime: float, dev: bool, max_per_owner: int
-    ) -> None:
+    def __init__(self, accounts: Accounts, *, base_url: str, lifetime: float, dev: bool, max_per_owner: int) -> None:
         self._accounts, self._base_url, self._lifetime = accounts, base_url, lifetime
         self._dev, self._max_per_owner = dev, max_per_owner
 
@@ -89,7 +87,7 @@ class Begin:
                 app_state=state,
                 code_challenge=ask.code_challenge,
                 label=ask.label,
-                config=check_config(effective.provider, ask.config, scope="installation"),
+                config=check_config(effective.provider, ask.config, scope="installation", pinned=effective.config),
                 switch_identity=ask.switch_identity,
                 key_id=ask.actor.id,
                 client_ref=effective.client_ref,
@@ -136,9 +134,7 @@ def _check_usable(effective: Effective) -> None:
             code="auth_method_mismatch",
         )
     if not effective.enabled:
-        raise Invalid(
-            f"the data integration '{connection.name}' is not enabled", code="invalid_data_integration"
-        )
+        raise Invalid(f"the data integration '{connection.name}' is not enabled", code="invalid_data_integration")
     if effective.client_ref is None:
         raise Invalid(
             f"'{connection.name}' has no client credentials for this owner yet",
@@ -146,9 +142,7 @@ def _check_usable(effective: Effective) -> None:
         )
 
 
-def attempt_entry(
-    attempt: Attempt, name: str, action: Action, actor: Actor, now: float, **data: str | None
-) -> Entry:
+def attempt_entry(attempt: Attempt, name: str, action: Action, actor: Actor, now: float, **data: str | None) -> Entry:
     return Entry(
         environment_id=attempt.environment_id,
         id=ids.new_id(now),

@@ -104,9 +104,7 @@ class Callback:
         accounts = self._accounts
         states = [value for key, value in params if key == "state"]
         if len(states) != 1 or not states[0]:
-            raise Failed(
-                "invalid_state", "the provider sent you back without a state: start again from the app"
-            )
+            raise Failed("invalid_state", "the provider sent you back without a state: start again from the app")
         hashed = accounts.vault.lookup_hash("state", states[0])
 
         def work(tx: Tx) -> _Arrival:
@@ -138,18 +136,12 @@ class Callback:
                 "this sign-in was started in another browser: start again from the app in this one",
             )
 
-    async def _judge(
-        self, arrival: _Arrival, params: Sequence[tuple[str, str]]
-    ) -> tuple[ProviderClient, CallbackCode]:
+    async def _judge(self, arrival: _Arrival, params: Sequence[tuple[str, str]]) -> tuple[ProviderClient, CallbackCode]:
         attempt = arrival.attempt
         if attempt.stage is not Stage.STARTED:
-            raise AlreadyUsed(
-                "authorization_state_expired", "this sign-in was used already: start again from the app"
-            )
+            raise AlreadyUsed("authorization_state_expired", "this sign-in was used already: start again from the app")
         if attempt.expires_at <= self._accounts.clock.now():
-            raise Failed(
-                "authorization_state_expired", "this sign-in took too long: start again from the app"
-            )
+            raise Failed("authorization_state_expired", "this sign-in took too long: start again from the app")
         client = await self._factory.client_for(arrival.effective, arrival.client, attempt.config)
         match client.read_callback(params):
             case CallbackCode() as code:
@@ -166,18 +158,12 @@ class Callback:
         if not await self._accounts.database.transact(
             lambda tx: store.advance(tx, consumed, from_stages=(Stage.STARTED,))
         ):
-            raise AlreadyUsed(
-                "authorization_state_expired", "this sign-in was used already: start again from the app"
-            )
+            raise AlreadyUsed("authorization_state_expired", "this sign-in was used already: start again from the app")
 
-    async def _exchange(
-        self, arrival: _Arrival, client: ProviderClient, code: CallbackCode
-    ) -> dict[str, str]:
+    async def _exchange(self, arrival: _Arrival, client: ProviderClient, code: CallbackCode) -> dict[str, str]:
         """Use the code, find out who this is, and connect or prepare the finish. Return what `return_to` is told."""
         attempt, accounts = arrival.attempt, self._accounts
-        verifier = (
-            accounts.vault.open(attempt.verifier, attempt.verifier_place()) if attempt.verifier else None
-        )
+        verifier = accounts.vault.open(attempt.verifier, attempt.verifier_place()) if attempt.verifier else None
         outcome = await client.exchange_code(code.code, verifier)
         if not isinstance(outcome, TokenGrant):
             raise _no_grant(outcome, arrival.effective.provider.name)
@@ -201,9 +187,7 @@ class Callback:
         if target is None or target.subject is None:
             return None if isinstance(found, Lost) else found
         if isinstance(found, Lost):
-            raise Failed(
-                "provider_error", f"it could not be checked whose account this is ({found.reason}): try again"
-            )
+            raise Failed("provider_error", f"it could not be checked whose account this is ({found.reason}): try again")
         check_identity(target, found, switch=attempt.switch_identity)
         return found
 
@@ -211,9 +195,7 @@ class Callback:
         self, tx: Tx, arrival: _Arrival, credential: OAuthCredential, identity: ProviderIdentity | None
     ) -> None:
         attempt = arrival.attempt
-        plan = plan_of(
-            attempt, arrival.effective, credential, identity, Actor("end_user", attempt.acting_user)
-        )
+        plan = plan_of(attempt, arrival.effective, credential, identity, Actor("end_user", attempt.acting_user))
         self._accounts.connect_in(tx, plan)
         store.advance(tx, emptied(attempt, Stage.FINISHED), from_stages=(Stage.CONSUMED,))
 

@@ -6,8 +6,8 @@ import msgspec
 from holdfast.accounts import Account, Accounts, OAuthCredential
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Stage
-from holdfast.authorization.callback import PendingGrant, emptied, plan_of
 from holdfast.authorization.begin import attempt_entry
+from holdfast.authorization.callback import PendingGrant, emptied, plan_of
 from holdfast.connections import store as connection_store
 from holdfast.errors import HoldfastError, Invalid
 from holdfast.events import Action, Actor
@@ -30,18 +30,12 @@ class Finish:
         accounts = self._accounts
         await accounts.vault.ready(environment_id)
         hashed = accounts.vault.lookup_hash("connect_code", connect_code)
-        result = await accounts.database.transact(
-            lambda tx: self._finish(tx, environment_id, hashed, verifier, actor)
-        )
-        if isinstance(
-            result, HoldfastError
-        ):  # returned, not raised: the code's being used up is to be committed
+        result = await accounts.database.transact(lambda tx: self._finish(tx, environment_id, hashed, verifier, actor))
+        if isinstance(result, HoldfastError):  # returned, not raised: the code's being used up is to be committed
             raise result
         return result
 
-    def _finish(
-        self, tx: Tx, environment_id: str, hashed: str, verifier: str, actor: Actor
-    ) -> Account | HoldfastError:
+    def _finish(self, tx: Tx, environment_id: str, hashed: str, verifier: str, actor: Actor) -> Account | HoldfastError:
         accounts = self._accounts
         attempt = store.by_connect_code(tx, environment_id, hashed)
         if attempt is None or attempt.stage is not Stage.AUTHORIZED or attempt.pending is None:
@@ -67,9 +61,7 @@ class Finish:
             scopes=pending.scopes,
             kept=pending.kept,
         )
-        identity = (
-            ProviderIdentity(pending.subject, pending.label, pending.account_id) if pending.subject else None
-        )
+        identity = ProviderIdentity(pending.subject, pending.label, pending.account_id) if pending.subject else None
         effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
         store.advance(tx, emptied(attempt, Stage.FINISHED), from_stages=(Stage.AUTHORIZED,))
         try:

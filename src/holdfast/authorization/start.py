@@ -11,7 +11,7 @@ from holdfast import ids
 from holdfast.accounts import Accounts
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Stage
-from holdfast.connections import ClientFactory, Connection, Effective
+from holdfast.connections import ClientFactory, Effective
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Client
 from holdfast.errors import HoldfastError, NotFound
@@ -47,7 +47,7 @@ class Start:
 
     async def open(self, link: str, browser: str | None) -> Opened:
         """Return what a link is about. Raises NotFound or AttemptOver. Changes nothing."""
-        opened, _, _ = await self._find(link, browser)
+        opened, _ = await self._find(link, browser)
         return opened
 
     async def start(self, link: str, browser: str | None) -> Started:
@@ -55,7 +55,7 @@ class Start:
 
         Each start has a fresh state and PKCE verifier. Raises NotFound or AttemptOver.
         """
-        opened, connection, client = await self._find(link, browser)
+        opened, client = await self._find(link, browser)
         accounts, attempt = self._accounts, opened.attempt
         browser = browser or ids.opaque()
         state, verifier = ids.opaque(), pkce.new_verifier()
@@ -74,11 +74,11 @@ class Start:
             raise AttemptOver("this link was used already")
         return Started(url, browser)
 
-    async def _find(self, link: str, browser: str | None) -> tuple[Opened, Connection, Client | None]:
+    async def _find(self, link: str, browser: str | None) -> tuple[Opened, Client | None]:
         accounts = self._accounts
         hashed = accounts.vault.lookup_hash("link", link)
 
-        def work(tx: Tx) -> tuple[Opened, Connection, Client | None]:
+        def work(tx: Tx) -> tuple[Opened, Client | None]:
             attempt = store.by_link(tx, hashed)
             if attempt is None:
                 raise NotFound("this link is not known here")
@@ -89,7 +89,7 @@ class Start:
             effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
             ref = attempt.client_ref
             client = connection_store.client(tx, attempt.environment_id, ref) if ref else None
-            return Opened(attempt, effective), connection, client
+            return Opened(attempt, effective), client
 
         found = await accounts.database.transact(work)
         await accounts.vault.ready(found[0].attempt.environment_id)

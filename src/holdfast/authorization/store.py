@@ -60,16 +60,12 @@ attempts = Table(
 
 
 def add(tx: Tx, attempt: Attempt) -> None:
-    tx.execute(
-        insert(attempts).values(environment_id=attempt.environment_id, id=attempt.id, **_values(attempt))
-    )
+    tx.execute(insert(attempts).values(environment_id=attempt.environment_id, id=attempt.id, **_values(attempt)))
 
 
 def by_link(tx: Tx, link_hash: str) -> Attempt | None:
     """Find by link: the browser that opens one brings no environment."""
-    row = tx.execute(
-        select(attempts).where(attempts.c.link_hash == link_hash).with_for_update()
-    ).one_or_none()
+    row = tx.execute(select(attempts).where(attempts.c.link_hash == link_hash).with_for_update()).one_or_none()
     return None if row is None else _attempt(row)
 
 

@@ -112,9 +112,7 @@ class ConnectPages:
     def _landed(self, landed: Landed) -> Response:
         if landed.error is None:
             return self._page("done.html", 200, {"app": self._app_name, "provider": landed.provider_name})
-        return self._page(
-            "failed.html", 400, _problem_facts(landed.error, landed.description, self._app_name)
-        )
+        return self._page("failed.html", 400, _problem_facts(landed.error, landed.description, self._app_name))
 
     def _problem(self, error: HoldfastError) -> Response:
         status = 404 if isinstance(error, NotFound) else 410 if isinstance(error, AttemptOver) else 400

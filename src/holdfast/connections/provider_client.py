@@ -28,7 +28,7 @@ from holdfast.outbound.errors import NotSent, ReplyLost
 from holdfast.providers import calls
 from holdfast.providers.entry import Call
 from holdfast.providers.identity import ProviderIdentity, read_identity
-from holdfast.providers.templates import resolve_dialect
+from holdfast.providers.templates import resolve_dialect, settle
 from holdfast.secret import Secret, scrub
 from holdfast.vault import Vault
 
@@ -72,9 +72,7 @@ class ClientFactory:
             if client.former_secret is not None:
                 place = client.secret_place(client.secret_version - 1)
                 former = await self._vault.open_fresh(client.former_secret, place)
-        return self._make(
-            effective, dialect, client.client_id if client else "", secret, former, values or {}
-        )
+        return self._make(effective, dialect, client.client_id if client else "", secret, former, values or {})
 
     def client_of_account(
         self,
@@ -142,9 +140,7 @@ class ProviderClient:
             redirect_value=self.values.get(stand_in) if stand_in else None,
         )
 
-    def read_callback(
-        self, params: Sequence[tuple[str, str]]
-    ) -> CallbackCode | CallbackDenied | CallbackForged:
+    def read_callback(self, params: Sequence[tuple[str, str]]) -> CallbackCode | CallbackDenied | CallbackForged:
         """Judge the provider's redirect back: issuer, signature, code or error."""
         return read_callback(self.dialect, params, client_secret=self.oauth.client_secret, values=self.values)
 
@@ -184,15 +180,11 @@ class ProviderClient:
         """Ask for an access token by client credentials (RFC 6749 section 4.4)."""
         now = self.clock.now()
         return await self._try_secrets(
-            lambda client: client_credentials_request(
-                self.dialect, client, scopes=self.effective.scopes, now=now
-            ),
+            lambda client: client_credentials_request(self.dialect, client, scopes=self.effective.scopes, now=now),
             known=(),
         )
 
-    async def identify(
-        self, grant: TokenGrant, callback: Mapping[str, str]
-    ) -> "ProviderIdentity | Lost | None":
+    async def identify(self, grant: TokenGrant, callback: Mapping[str, str]) -> "ProviderIdentity | Lost | None":
         """Return who this is at the provider; None where the entry does not say how, Lost where asking failed."""
         identity = self.effective.provider.identity
         if identity is None:
@@ -243,9 +235,7 @@ class ProviderClient:
             return await self._send_token_request(build(self.former), self.former, known)
         return outcome
 
-    async def _send_token_request(
-        self, request: Request, client: OAuthClient, known: tuple[Secret, ...]
-    ) -> Outcome:
+    async def _send_token_request(self, request: Request, client: OAuthClient, known: tuple[Secret, ...]) -> Outcome:
         secrets = tuple(secret for secret in (client.client_secret, client.private_key, *known) if secret)
         try:
             reply = await self.outbound.send(request)
@@ -262,9 +252,7 @@ class ProviderClient:
             known=secrets,
         )
 
-    async def _document(
-        self, call: Call, token: Secret, kept: Mapping[str, str]
-    ) -> Mapping[str, object] | Lost:
+    async def _document(self, call: Call, token: Secret, kept: Mapping[str, str]) -> Mapping[str, object] | Lost:
         reply = await self._call(call, token, kept)
         if isinstance(reply, Lost):
             return reply
@@ -279,7 +267,7 @@ class ProviderClient:
     async def _call(self, call: Call, token: Secret, kept: Mapping[str, str]) -> Reply | Lost:
         request = calls.build(
             call,
-            values={**self.values, **kept},
+            values=settle(self.effective.provider, {**self.values, **kept}),
             token=token,
             client_id=self.oauth.client_id or None,
             client_secret=self.oauth.client_secret,

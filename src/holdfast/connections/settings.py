@@ -110,9 +110,7 @@ class Connections:
     def effective(self, tx: Tx, connection: Connection, organization_id: str = "") -> Effective:
         """Return the connection as it stands for an owner within an organization (or none)."""
         override = store.override(tx, connection.environment_id, organization_id, connection.name)
-        return effective(
-            connection, self.provider(tx, connection.environment_id, connection.provider_slug), override
-        )
+        return effective(connection, self.provider(tx, connection.environment_id, connection.provider_slug), override)
 
     async def create(self, environment_id: str, new: NewConnection, actor: Actor) -> Connection:
         """Make a connection, defining its custom provider if one is given.
@@ -173,7 +171,7 @@ class Connections:
             return self.provider(tx, environment_id, new.provider_slug)
         if provider_store.get(tx, environment_id, new.provider_slug) is not None:
             raise Conflict(
-                f"the custom provider '{new.provider_slug}' exists: leave custom_provider out to add the other ownership"
+                f"the custom provider '{new.provider_slug}' exists: leave custom_provider out to add an ownership"
             )
         return new.definition
 
@@ -184,9 +182,7 @@ class Connections:
         makes a new client, and accounts stay with the one they were granted to."""
         now = self._clock.now()
         await self._vault.ready(environment_id)
-        current = await self._database.transact(
-            lambda tx: self._with_client(tx, environment_id, name, owner_kind)
-        )
+        current = await self._database.transact(lambda tx: self._with_client(tx, environment_id, name, owner_kind))
         client, version = self._changed_client(current[0], "", current[1], changes.client, now)
         if changes.definition is not None:
             custom.check_custom(
@@ -196,9 +192,7 @@ class Connections:
         def work(tx: Tx) -> Connection:
             before = self.find(tx, environment_id, name, owner_kind)
             if changes.client is not None and (before.method != "oauth" or before.client_supply != "custom"):
-                raise Invalid(
-                    "credentials can be set on OAuth integrations with credentials of type custom only"
-                )
+                raise Invalid("credentials can be set on OAuth integrations with credentials of type custom only")
             connection = _changed(before, changes, now)
             if client is not None:
                 _store_client(tx, client, version)
@@ -227,7 +221,7 @@ class Connections:
         connection, _, existing = await self._database.transact(read)
         if connection.client_supply != "organization" and (changes.client or changes.config):
             raise Invalid(
-                "client_id, client_secret and config can be set only where each organization supplies its own credentials"
+                "client_id, client_secret and config are for integrations where each organization supplies its own"
             )
         client, version = self._changed_client(connection, organization_id, existing, changes.client, now)
 
@@ -369,15 +363,11 @@ def _check_new(new: NewConnection, provider: Provider) -> None:
             )
         return
     if new.client_supply is None:
-        raise Invalid(
-            "an OAuth integration needs credentials", fields=[{"field": "credentials", "code": "required"}]
-        )
+        raise Invalid("an OAuth integration needs credentials", fields=[{"field": "credentials", "code": "required"}])
     secret_required = provider.oauth2 is None or (
         provider.oauth2.client_secret_required and provider.oauth2.client_auth != "none"
     )
-    if new.client_supply == "custom" and (
-        new.client is None or (secret_required and not new.client.client_secret)
-    ):
+    if new.client_supply == "custom" and (new.client is None or (secret_required and not new.client.client_secret)):
         raise Invalid(
             "credentials of type custom need client_id and client_secret",
             fields=[{"field": "credentials.client_secret", "code": "required"}],
@@ -387,11 +377,7 @@ def _check_new(new: NewConnection, provider: Provider) -> None:
             "credentials of type organization are supplied by each organization: leave client_id and client_secret out",
             fields=[{"field": "credentials.client_id", "code": "unexpected"}],
         )
-    if (
-        provider.oauth2 is not None
-        and provider.oauth2.scopes_required
-        and not (new.scopes or provider.oauth2.scopes)
-    ):
+    if provider.oauth2 is not None and provider.oauth2.scopes_required and not (new.scopes or provider.oauth2.scopes):
         raise Invalid("this provider needs scopes", fields=[{"field": "scopes", "code": "required"}])
 
 
@@ -429,9 +415,7 @@ def connection_entry(connection: Connection, action: Action, actor: Actor, now: 
     )
 
 
-def provider_entry(
-    environment_id: str, provider: Provider, action: Action, actor: Actor, now: float
-) -> Entry:
+def provider_entry(environment_id: str, provider: Provider, action: Action, actor: Actor, now: float) -> Entry:
     return Entry(
         environment_id=environment_id,
         id=ids.new_id(now),

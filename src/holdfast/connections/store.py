@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection as Tx
 from sqlalchemy import Row, UniqueConstraint, delete, insert, select, update
 
-from holdfast.connections.connection import Client, Connection, OwnerKind, Override
+from holdfast.connections.connection import Client, Connection, Override, OwnerKind
 from holdfast.storage.paging import page
 from holdfast.storage.tables import (
     Blob,
@@ -94,9 +94,7 @@ def by_name(tx: Tx, environment_id: str, name: str, owner_kind: OwnerKind) -> Co
 
 def by_id(tx: Tx, environment_id: str, connection_id: str) -> Connection | None:
     row = tx.execute(
-        select(connections).where(
-            connections.c.environment_id == environment_id, connections.c.id == connection_id
-        )
+        select(connections).where(connections.c.environment_id == environment_id, connections.c.id == connection_id)
     ).one_or_none()
     return None if row is None else _connection(row)
 
@@ -127,16 +125,12 @@ def list_connections(
     query = select(connections).where(connections.c.environment_id == environment_id)
     if owner_kind is not None:
         query = query.where(connections.c.owner_kind == owner_kind)
-    rows = page(
-        tx, query, connections.c.id, limit=limit, after=after, before=before, newest_first=newest_first
-    )
+    rows = page(tx, query, connections.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
     return [_connection(row) for row in rows]
 
 
 def add(tx: Tx, new: Connection) -> None:
-    tx.execute(
-        insert(connections).values(environment_id=new.environment_id, id=new.id, **_connection_values(new))
-    )
+    tx.execute(insert(connections).values(environment_id=new.environment_id, id=new.id, **_connection_values(new)))
 
 
 def save(tx: Tx, changed: Connection) -> None:
@@ -150,14 +144,10 @@ def save(tx: Tx, changed: Connection) -> None:
 def remove(tx: Tx, environment_id: str, connection_id: str) -> None:
     """Delete the connection and its clients. Its accounts are the caller's business, in the same transaction."""
     tx.execute(
-        delete(clients).where(
-            clients.c.environment_id == environment_id, clients.c.connection_id == connection_id
-        )
+        delete(clients).where(clients.c.environment_id == environment_id, clients.c.connection_id == connection_id)
     )
     tx.execute(
-        delete(connections).where(
-            connections.c.environment_id == environment_id, connections.c.id == connection_id
-        )
+        delete(connections).where(connections.c.environment_id == environment_id, connections.c.id == connection_id)
     )
 
 
@@ -210,9 +200,7 @@ def clear_secrets(tx: Tx, environment_id: str, provider_slug: str, *, keep: str 
     at_provider = select(connections.c.id).where(
         connections.c.environment_id == environment_id, connections.c.provider_slug == provider_slug
     )
-    query = update(clients).where(
-        clients.c.environment_id == environment_id, clients.c.connection_id.in_(at_provider)
-    )
+    query = update(clients).where(clients.c.environment_id == environment_id, clients.c.connection_id.in_(at_provider))
     if keep is not None:
         query = query.where(clients.c.id != keep)
         # The one just supplied keeps no way back to a secret that was meant for the old hosts.
@@ -273,9 +261,7 @@ def save_override(tx: Tx, record: Override) -> None:
 
 
 def remove_overrides(tx: Tx, environment_id: str, name: str) -> None:
-    tx.execute(
-        delete(overrides).where(overrides.c.environment_id == environment_id, overrides.c.name == name)
-    )
+    tx.execute(delete(overrides).where(overrides.c.environment_id == environment_id, overrides.c.name == name))
 
 
 def _connection_values(record: Connection) -> dict[str, Any]:

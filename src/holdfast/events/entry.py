@@ -1,4 +1,4 @@
-"""An Entry: one line of the log. It holds no secret, ever: `data` is a snapshot that may be shown to the account's app."""
+"""An Entry: one line of the log. It holds no secret, ever: `data` may be shown to the account's app."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

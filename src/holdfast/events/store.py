@@ -49,17 +49,16 @@ def list_entries(
     organization_id: str | None = None,
     account_id: str | None = None,
 ) -> list[Entry]:
-    """Return up to `limit` entries in the order asked for. `after` and `before` are entry ids, exclusive, in that order."""
-    query = select(entries).where(
-        entries.c.environment_id == environment_id, entries.c.action.in_(list(actions))
-    )
-    conditions = [
-        (since, entries.c.at >= since),
-        (until, entries.c.at <= until),
-        (organization_id, entries.c.organization_id == organization_id),
-        (account_id, entries.c.account_id == account_id),
-    ]
-    query = query.where(*(condition for value, condition in conditions if value is not None))
+    """Return up to `limit` entries in the order asked for. `after` and `before` are entry ids, exclusive."""
+    query = select(entries).where(entries.c.environment_id == environment_id, entries.c.action.in_(list(actions)))
+    if since is not None:
+        query = query.where(entries.c.at >= since)
+    if until is not None:
+        query = query.where(entries.c.at <= until)
+    if organization_id is not None:
+        query = query.where(entries.c.organization_id == organization_id)
+    if account_id is not None:
+        query = query.where(entries.c.account_id == account_id)
     rows = page(tx, query, entries.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
     return [_entry(row) for row in rows]
 

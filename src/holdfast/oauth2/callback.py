@@ -65,9 +65,7 @@ def read_callback(
     if reason is not None:
         return CallbackForged(reason)
     if given.get("error"):
-        return CallbackDenied(
-            clean_code(given["error"], ()), clean_words(given.get("error_description", ""), ())
-        )
+        return CallbackDenied(clean_code(given["error"], ()), clean_words(given.get("error_description", ""), ()))
     code = given.get(dialect.code_param, "")
     if not _CODE.fullmatch(code):
         return CallbackForged("There is neither a code nor an error.")
@@ -85,9 +83,7 @@ def _wrong_issuer(dialect: Dialect, given: Mapping[str, str]) -> str | None:
     if dialect.iss == "absent":
         return None
     if dialect.issuer is None:
-        raise Misconfigured(
-            "The provider's entry checks iss and names no issuer.", code="provider_incomplete"
-        )
+        raise Misconfigured("The provider's entry checks iss and names no issuer.", code="provider_incomplete")
     said = given.get("iss")
     if said is None:
         return "The issuer (iss) is missing." if dialect.iss == "required" else None

@@ -62,9 +62,7 @@ def prove(dialect: Dialect, client: Client, *, audience: str, now: float) -> Pro
     )
 
 
-def prove_by(
-    method: ClientAuth, client: Client, *, audience: str, now: float, algorithm: Algorithm = "RS256"
-) -> Proof:
+def prove_by(method: ClientAuth, client: Client, *, audience: str, now: float, algorithm: Algorithm = "RS256") -> Proof:
     """Return the proof by one method. Raises Misconfigured if the secret or key it needs is missing."""
     match method:
         case "none":

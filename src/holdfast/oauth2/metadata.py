@@ -123,9 +123,7 @@ def apply_metadata(dialect: Dialect, metadata: Metadata) -> Dialect:
         client_auth=method,
         client_auth_also=others,
         assertion_algorithm=_algorithm(dialect, metadata),
-        pkce="supported"
-        if dialect.pkce == "unknown" and "S256" in metadata.challenge_methods
-        else dialect.pkce,
+        pkce="supported" if dialect.pkce == "unknown" and "S256" in metadata.challenge_methods else dialect.pkce,
     )
 
 

@@ -229,9 +229,7 @@ def _jwt_expiry(token: Secret) -> float | None:
     return at if at is not None and at > 0 else None
 
 
-def _scopes(
-    dialect: Dialect, documents: Sequence[object], requested: Sequence[str]
-) -> tuple[str, ...] | None:
+def _scopes(dialect: Dialect, documents: Sequence[object], requested: Sequence[str]) -> tuple[str, ...] | None:
     response = dialect.response
     found = _first_filled(documents, response.scope)
     further = {param: _first_filled(documents, path) for param, path in response.extra_scopes.items()}

@@ -19,9 +19,7 @@ from holdfast.oauth2.client_auth import prove, prove_by
 from holdfast.oauth2.dialect import BodyFormat, ClientAuth, Dialect, Exchange
 from holdfast.secret import Secret
 
-_OURS = frozenset(
-    {"response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"}
-)
+_OURS = frozenset({"response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"})
 """Authorization parameters that bind the answer to our attempt; a caller may not replace them."""
 
 _PLACEHOLDER = re.compile(r"\{(access_token|client_id|client_secret)\}")
@@ -50,9 +48,7 @@ def authorization_url(
     if code_challenge is None and dialect.pkce in ("required", "supported"):
         raise ValueError("this provider takes PKCE, so a challenge is needed")
     if dialect.scopes_required and not scopes:
-        raise Misconfigured(
-            "This provider refuses a request without scopes. Name some.", code="scopes_missing"
-        )
+        raise Misconfigured("This provider refuses a request without scopes. Name some.", code="scopes_missing")
     params = {
         "response_type": "code",
         "client_id": client_id,
@@ -115,9 +111,7 @@ def refresh_request(
     return _token_request(dialect, client, params, now, url=dialect.refresh_url)
 
 
-def client_credentials_request(
-    dialect: Dialect, client: Client, *, scopes: Sequence[str], now: float
-) -> Request:
+def client_credentials_request(dialect: Dialect, client: Client, *, scopes: Sequence[str], now: float) -> Request:
     """Return the request for a token of the client's own (RFC 6749 section 4.4)."""
     params = {"grant_type": "client_credentials"} | _scope_params(dialect, scopes) | _resource(dialect)
     return _token_request(dialect, client, params | dialect.token_params, now)
@@ -171,9 +165,7 @@ def _exchange(exchange: Exchange, client: Client, access_token: Secret) -> Reque
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in known:
-            raise Misconfigured(
-                "The connection has no client secret. Enter it.", code="client_secret_missing"
-            )
+            raise Misconfigured("The connection has no client secret. Enter it.", code="client_secret_missing")
         return known[match[1]].reveal()
 
     params = {name: _PLACEHOLDER.sub(value, text) for name, text in exchange.params.items()}

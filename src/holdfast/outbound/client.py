@@ -109,9 +109,7 @@ class Outbound:
         _check_head(request)
         wire = _Wire()
         try:
-            return await self._exchange(
-                request, target, wire, self._total_timeout if timeout is None else timeout
-            )
+            return await self._exchange(request, target, wire, self._total_timeout if timeout is None else timeout)
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             # Without its cause: a library's text may quote the URL, and some providers take tokens in the
             # query.
@@ -225,9 +223,7 @@ def _tracing() -> aiohttp.TraceConfig:
     return config
 
 
-async def _never_again(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
+async def _never_again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     # aiohttp repeats GET, PUT and DELETE when a kept connection turns out to be closed. Some providers issue
     # tokens by GET, so the failure is renamed here, before that loop sees it:
     # https://docs.aiohttp.org/en/stable/client_advanced.html#client-middleware

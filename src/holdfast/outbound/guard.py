@@ -56,18 +56,14 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052. The local-use prefix 64:ff9b:1::/48 (RFC 8215) stays closed: where its IPv4 address sits depends
 on the network, so no embedded address can be read from it with certainty."""
 
-_PRIVATE_V4 = tuple(
-    IPv4Network(net) for net in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-)
+_PRIVATE_V4 = tuple(IPv4Network(net) for net in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _PRIVATE_V6 = (IPv6Network("::1/128"), IPv6Network("fc00::/7"))
 _METADATA_V6 = IPv6Network("fd00:ec2::/32")
 """Instance metadata of one cloud, inside the private range: closed even where private addresses are open."""
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z]+)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
-_NAME = re.compile(
-    r"(?=.{1,253}\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}"
-)
+_NAME = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}")
 # A last label that reads as a number makes the whole host an IPv4 address to some parsers:
 # https://url.spec.whatwg.org/#ends-in-a-number-checker
 _NUMERIC = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")

@@ -45,9 +45,7 @@ def build(
     return Request(call.method, url, headers, body)
 
 
-def place(
-    placement: Placement, token: Secret, values: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
+def place(placement: Placement, token: Secret, values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the headers and query members that carry the credential in a call to the provider's API.
 
     With `where: path` both are empty: the entry's `base_url` holds `{token}` itself.

@@ -61,9 +61,7 @@ def _check_url(name: str, url: str, allow_http: bool) -> None:
 
 
 def _bad(name: str, code: str, problem: str) -> Invalid:
-    return Invalid(
-        f"custom_provider.{name} {problem}", fields=[{"field": f"custom_provider.{name}", "code": code}]
-    )
+    return Invalid(f"custom_provider.{name} {problem}", fields=[{"field": f"custom_provider.{name}", "code": code}])
 
 
 def hosts(provider: Provider) -> frozenset[str]:

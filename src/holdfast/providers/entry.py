@@ -13,9 +13,7 @@ import msgspec
 
 from holdfast.oauth2.dialect import Dead, Dialect, Path, _Struct
 
-AuthKind = Literal[
-    "oauth2", "oauth2_client_credentials", "oauth1", "api_key", "basic", "jwt_bearer", "mcp", "custom"
-]
+AuthKind = Literal["oauth2", "oauth2_client_credentials", "oauth1", "api_key", "basic", "jwt_bearer", "mcp", "custom"]
 Method = Literal["oauth", "api_key", "client_credentials"]
 """How an account authenticates: the credential kinds that Holdfast keeps."""
 

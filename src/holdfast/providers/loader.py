@@ -69,9 +69,7 @@ class Catalog:
 
     @cached_property
     def _slugs(self) -> frozenset[str]:
-        return frozenset(
-            path.stem for path in self._directory.glob("*.yaml") if not path.name.startswith(("_", "."))
-        )
+        return frozenset(path.stem for path in self._directory.glob("*.yaml") if not path.name.startswith(("_", ".")))
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
@@ -141,9 +139,7 @@ def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _redirected(document: dict[str, Any], origins: Mapping[str, str]) -> dict[str, Any]:
     if not origins:
         return document
-    moved = {
-        key: value if key in _NOT_REWRITTEN else _rewritten(value, origins) for key, value in document.items()
-    }
+    moved = {key: value if key in _NOT_REWRITTEN else _rewritten(value, origins) for key, value in document.items()}
     if "api" in moved and "hosts" in moved["api"]:
         hosts = {_host(origin): _host(target) for origin, target in origins.items()}
         moved["api"]["hosts"] = [hosts.get(host, host) for host in moved["api"]["hosts"]]

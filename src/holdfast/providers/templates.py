@@ -79,9 +79,7 @@ def check_config(
     Invalid with one item in `fields` per fault.
     """
     faults = [
-        fault
-        for name, value in values.items()
-        if (fault := _config_fault(provider, name, value, scope, pinned or {}))
+        fault for name, value in values.items() if (fault := _config_fault(provider, name, value, scope, pinned or {}))
     ]
     given = {*values, *(pinned or {})}
     for name, field in provider.config.items():
@@ -227,11 +225,7 @@ def _value_fault(name: str, value: str, field: ConfigField | None) -> dict[str, 
     if field.enum and value not in field.enum:
         return _fault(name, "invalid_config", f"{name!r} must be one of: {', '.join(field.enum)}.")
     # fullmatch, since `$` would accept a trailing newline.
-    wrong = (
-        not value
-        or bool(_CONTROL.search(value))
-        or (field.pattern and not re.fullmatch(field.pattern, value))
-    )
+    wrong = not value or bool(_CONTROL.search(value)) or (field.pattern and not re.fullmatch(field.pattern, value))
     if wrong and not (field.enum and not field.pattern):
         hint = f" Example: {field.example}." if field.example else ""
         return _fault(name, "invalid_config", f"{_shown(name, field)} does not have the expected form.{hint}")
@@ -241,9 +235,7 @@ def _value_fault(name: str, value: str, field: ConfigField | None) -> dict[str, 
 def _kept_fault(name: str, value: str, pattern: str | None) -> dict[str, str] | None:
     if pattern is None or re.fullmatch(pattern, value):
         return None
-    return _fault(
-        name, "invalid_config", f"The value of {name!r} that the provider sent is not one we may use."
-    )
+    return _fault(name, "invalid_config", f"The value of {name!r} that the provider sent is not one we may use.")
 
 
 def _shown(name: str, field: ConfigField) -> str:

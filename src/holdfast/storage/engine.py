@@ -198,9 +198,7 @@ class PostgresDatabase:
     async def open(cls, url: str) -> "PostgresDatabase":
         database = cls(url)
         try:
-            version = await database.transact(
-                lambda tx: tx.exec_driver_sql("SHOW server_version_num").scalar_one()
-            )
+            version = await database.transact(lambda tx: tx.exec_driver_sql("SHOW server_version_num").scalar_one())
         except (DBAPIError, OSError, TimeoutError) as error:
             await database.close()
             raise Misconfigured(f"cannot reach the PostgreSQL database: {_first_line(error)}") from None

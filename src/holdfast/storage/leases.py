@@ -40,9 +40,7 @@ def lease_columns() -> tuple[Column[Any], ...]:
     )
 
 
-def acquire(
-    tx: Connection, table: Table, row: ColumnElement[bool], *, owner: str, seconds: float
-) -> int | None:
+def acquire(tx: Connection, table: Table, row: ColumnElement[bool], *, owner: str, seconds: float) -> int | None:
     """Take the lease on `row` if it is free or over, and return its new fence; None if someone holds it."""
     taken = tx.execute(
         update(table)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.accounts import Account, Reason, Status
+from holdfast.accounts.expiry import MARGIN_SHARE
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
 
@@ -40,7 +41,7 @@ Decision = Serve | Renew | Stop
 
 
 def decide(account: Account, now: float, min_ttl: float) -> Decision:
-    """Judge an account's token. Does not look at scopes."""
+    """Judge an account's token by the life it must still have. Does not look at scopes."""
     if account.status is not Status.ACTIVE:
         return Stop(account.reason, account.detail or f"the account is {account.status}")
     renewable = account.grant is not None
@@ -59,6 +60,14 @@ def decide(account: Account, now: float, min_ttl: float) -> Decision:
             "The token has ended and the provider gave no refresh token. The account's owner has to connect it again.",
         )
     return Renew(alive)
+
+
+def default_ttl(account: Account, min_ttl: float) -> float:
+    """Return the life to ask for where the caller asks for none: a quarter of a short-lived token's, so that a token
+    of a minute is not refreshed at each read."""
+    if account.expires_at is None or account.refreshed_at is None:
+        return min_ttl
+    return min(min_ttl, max(0.0, account.expires_at - account.refreshed_at) * MARGIN_SHARE)
 
 
 def _warnings(account: Account) -> tuple[str, ...]:

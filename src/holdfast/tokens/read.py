@@ -129,10 +129,9 @@ class TokenReader:
             return Inactive("not_installed", account.reason, account.detail or "")
         absent = _missing(effective, account)
         if policy.missing_required(account, connection.required_scopes, absent):
-            return Inactive(
-                "needs_reauthorization", None, f"required scopes were not granted: {', '.join(absent)}"
-            )
-        decision = policy.decide(account, now, self._min_ttl if ask.min_ttl is None else ask.min_ttl)
+            return Inactive("needs_reauthorization", None, f"required scopes were not granted: {', '.join(absent)}")
+        min_ttl = policy.default_ttl(account, self._min_ttl) if ask.min_ttl is None else ask.min_ttl
+        decision = policy.decide(account, now, min_ttl)
         if isinstance(decision, policy.Stop):
             if account.status is Status.ACTIVE and decision.reason is not None:
                 self._expire(tx, account, connection.name, decision, now)
@@ -142,9 +141,7 @@ class TokenReader:
                 raise self._not_now(None)
             decision = policy.Serve(False, (account.warning,) if account.warning else ())
         if isinstance(decision, policy.Serve):
-            entry = account_entry(
-                account, connection.name, Action.CREDENTIAL_READ, ask.actor, now, ask.request_id
-            )
+            entry = account_entry(account, connection.name, Action.CREDENTIAL_READ, ask.actor, now, ask.request_id)
             log.append(tx, replace(entry, data={"connection": connection.name, "method": account.method}))
         return _Found(account, effective, decision, absent)
 
@@ -155,9 +152,7 @@ class TokenReader:
             return
         expired = account.to(Status.EXPIRED, now, reason=stop.reason, detail=stop.detail)
         account_store.save(tx, replace(expired, refresh_at=None))
-        log.append(
-            tx, account_entry(expired, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, Actor.system(), now)
-        )
+        log.append(tx, account_entry(expired, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, Actor.system(), now))
 
     async def _vend(self, found: _Found) -> Vended:
         account, decision = found.account, found.decision
@@ -207,9 +202,5 @@ def shown_config(effective: Effective, account: Account) -> dict[str, str]:
 
 
 def _mismatch(name: str, method: Method) -> Unprocessable:
-    hint = (
-        "POST /data-integrations/{slug}/token"
-        if method == "oauth"
-        else "POST /data-integrations/{slug}/credentials"
-    )
+    hint = "POST /data-integrations/{slug}/token" if method == "oauth" else "POST /data-integrations/{slug}/credentials"
     return Unprocessable(f"'{name}' connects by {method}: use {hint}", code="auth_method_mismatch")

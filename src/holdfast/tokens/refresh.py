@@ -131,9 +131,7 @@ class Refresher:
     def _take(self, tx: Tx, seen: Account, force: bool) -> "_Turn | _Busy | RefreshOutcome":
         """Take the lease, read again under it, and write down the intent. All or nothing, in one transaction."""
         now, environment_id = self._clock.now(), seen.environment_id
-        fence = account_store.take_lease(
-            tx, environment_id, seen.id, owner=self._name, seconds=self._lease_seconds
-        )
+        fence = account_store.take_lease(tx, environment_id, seen.id, owner=self._name, seconds=self._lease_seconds)
         account = account_store.get(tx, environment_id, seen.id)
         if account is None:
             return Gone()
@@ -151,16 +149,12 @@ class Refresher:
                 account_store.give_up_lease(tx, environment_id, account.id, fence=fence)
             return settled or Gone()
         effective = self._connections.effective(tx, connection, account.owner.organization_id)
-        client = (
-            connection_store.client(tx, environment_id, account.client_ref) if account.client_ref else None
-        )
+        client = connection_store.client(tx, environment_id, account.client_ref) if account.client_ref else None
         intent = policy.judge_intent(account, effective.provider.lifetime, now)
         if account.method == "oauth" and policy.rotates(effective.provider.lifetime):
             # An intent that is still open keeps its time: a second crash must not stretch the grace window.
             began = account.intent_at if isinstance(intent, policy.Resolve) and account.intent_at else now
-            account_store.open_intent(
-                tx, account, fence=fence, fingerprint=self._fingerprint(account), at=began
-            )
+            account_store.open_intent(tx, account, fence=fence, fingerprint=self._fingerprint(account), at=began)
         return _Turn(account, fence, effective, client, intent)
 
     def _fingerprint(self, account: Account) -> str:
@@ -214,9 +208,7 @@ class Refresher:
         """A grant is declared dead on its second refusal, after a pause, if nobody has replaced it meanwhile."""
         await asyncio.sleep(self._refusal_spacing)
         account = turn.account
-        current = await self._database.transact(
-            lambda tx: account_store.get(tx, account.environment_id, account.id)
-        )
+        current = await self._database.transact(lambda tx: account_store.get(tx, account.environment_id, account.id))
         if current is None or current.credential_version != account.credential_version:
             return first
         return await self._send(turn, provider, grant, access)
@@ -244,9 +236,7 @@ class Refresher:
     def _settle_in(self, tx: Tx, turn: _Turn, outcome: Outcome) -> RefreshOutcome:
         before, now = turn.account, self._clock.now()
         after, result, action = self._judged(turn, outcome, now)
-        written = account_store.settle(
-            tx, after, fence=turn.fence, credential_version=before.credential_version
-        )
+        written = account_store.settle(tx, after, fence=turn.fence, credential_version=before.credential_version)
         if not written:
             return self._overtaken(tx, turn)
         name = turn.effective.connection.name
@@ -256,9 +246,7 @@ class Refresher:
             connected = after.status is Status.ACTIVE
             log.append(
                 tx,
-                account_entry(
-                    after, name, Action.ACCOUNT_CONNECTED if connected else reauthorise, Actor.system(), now
-                ),
+                account_entry(after, name, Action.ACCOUNT_CONNECTED if connected else reauthorise, Actor.system(), now),
             )
         self._alert(tx, turn, result, now)
         return result
@@ -277,9 +265,7 @@ class Refresher:
             case TokenRefusal(kind="dead_grant"):
                 return self._dead(turn, outcome, now)
             case TokenRefusal(kind="misconfigured"):
-                after = _retry(
-                    _intent_closed(account, resolving), now, MISCONFIGURED_PAUSE, outcome.description
-                )
+                after = _retry(_intent_closed(account, resolving), now, MISCONFIGURED_PAUSE, outcome.description)
                 return after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED
             case TokenRefusal(kind="refused") if account.failures + 1 >= REFUSALS_TO_GIVE_UP:
                 return self._unusable(turn, outcome, now)
@@ -336,7 +322,7 @@ class Refresher:
         reason = Reason.ROTATION_LOST if lost else Reason.REFRESH_REFUSED
         name = turn.effective.provider.name
         detail = (
-            f"{name} no longer accepts this account's refresh token: an earlier refresh was cut off and its answer lost."
+            f"{name} no longer accepts this account's refresh token: the answer to an earlier refresh was lost."
             if lost
             else f"{name} no longer accepts this account's authorisation ({refusal.error})."
         ) + " The account's owner has to connect it again."
@@ -349,9 +335,7 @@ class Refresher:
         )
         return after, NeedsReauthorization(reason, detail), Action.TOKEN_REFRESH_FAILED
 
-    def _unusable(
-        self, turn: _Turn, refusal: TokenRefusal, now: float
-    ) -> tuple[Account, RefreshOutcome, Action]:
+    def _unusable(self, turn: _Turn, refusal: TokenRefusal, now: float) -> tuple[Account, RefreshOutcome, Action]:
         words = refusal.description or refusal.error
         detail = f"{turn.effective.provider.name} refuses to refresh this account: {words}."
         after = replace(

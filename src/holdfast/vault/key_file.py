@@ -78,9 +78,7 @@ class LocalKeyFile:
     async def unwrap(self, wrapped: bytes, key_id: str, context: bytes) -> bytes:
         key = self._keys.get(key_id)
         if key is None:
-            raise Misconfigured(
-                f"the database was sealed with key {key_id}, which the key file does not hold"
-            )
+            raise Misconfigured(f"the database was sealed with key {key_id}, which the key file does not hold")
         try:
             return key.decrypt(wrapped[:12], wrapped[12:], context)
         except InvalidTag:

@@ -1,4 +1,4 @@
-"""Sealed: a ciphertext and nothing else. Its bytes: format (1), data key version (4), nonce (12), AES-256-GCM text and tag.
+"""Sealed: a ciphertext and nothing else: format (1 byte), data key version (4), nonce (12), AES-256-GCM text and tag.
 
 NIST SP 800-38D: nonces are 96 random bits, so one key seals fewer than 2^32 values; `SEAL_LIMIT` stops well before.
 """
@@ -27,9 +27,7 @@ class Place(NamedTuple):
     version: int
 
     def associated_data(self) -> bytes:
-        return "\x00".join(
-            ("holdfast", self.environment_id, self.record, self.field, str(self.version))
-        ).encode()
+        return "\x00".join(("holdfast", self.environment_id, self.record, self.field, str(self.version))).encode()
 
 
 class Sealed:
@@ -48,9 +46,7 @@ class Sealed:
     def key_version(self) -> int:
         """Return which of its environment's data keys sealed it. Raises CannotOpen for anything that is not ours."""
         if len(self._data) < _HEADER.size + _NONCE + 16 or self._data[0] != FORMAT:
-            raise CannotOpen(
-                "a stored secret is not in the sealed format: it is refused, never read as plain text"
-            )
+            raise CannotOpen("a stored secret is not in the sealed format: it is refused, never read as plain text")
         version: int = _HEADER.unpack_from(self._data)[1]
         return version
 

@@ -20,14 +20,10 @@ def load(tx: Connection, environment_id: str | None = None) -> list[tuple[str, i
     query = select(data_keys).order_by(data_keys.c.environment_id, data_keys.c.version)
     if environment_id is not None:
         query = query.where(data_keys.c.environment_id == environment_id)
-    return [
-        (row.environment_id, row.version, bytes(row.wrapped), row.wrapped_by) for row in tx.execute(query)
-    ]
+    return [(row.environment_id, row.version, bytes(row.wrapped), row.wrapped_by) for row in tx.execute(query)]
 
 
-def add(
-    tx: Connection, environment_id: str, version: int, wrapped: bytes, wrapped_by: str, at: float
-) -> None:
+def add(tx: Connection, environment_id: str, version: int, wrapped: bytes, wrapped_by: str, at: float) -> None:
     tx.execute(
         insert(data_keys).values(
             environment_id=environment_id,

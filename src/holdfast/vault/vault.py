@@ -1,5 +1,6 @@
 """Seal and open. Data keys are unwrapped once and kept in memory; a read costs one AES-GCM and no I/O."""
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -92,12 +93,8 @@ class Vault:
     async def _add_key(self, environment_id: str, version: int) -> None:
         wrapped = await self._provider.wrap(secrets.token_bytes(32), _context(environment_id, version))
         wrapped_by, at = self._provider.current_id, self._clock.now()
-        try:
-            await self._database.transact(
-                lambda tx: store.add(tx, environment_id, version, wrapped, wrapped_by, at)
-            )
-        except IntegrityError:
-            pass  # another process was first, and its key is the one
+        with contextlib.suppress(IntegrityError):  # another process was first, and its key is the one
+            await self._database.transact(lambda tx: store.add(tx, environment_id, version, wrapped, wrapped_by, at))
         await self._load(environment_id)
 
     async def _load(self, environment_id: str | None) -> None:

@@ -75,13 +75,9 @@ def save(tx: Connection, endpoint: Endpoint) -> None:
         "created_at": endpoint.created_at,
         "updated_at": endpoint.updated_at,
     }
-    where = (webhook_endpoints.c.environment_id == endpoint.environment_id) & (
-        webhook_endpoints.c.id == endpoint.id
-    )
+    where = (webhook_endpoints.c.environment_id == endpoint.environment_id) & (webhook_endpoints.c.id == endpoint.id)
     if tx.execute(update(webhook_endpoints).where(where).values(values)).rowcount == 0:
-        tx.execute(
-            insert(webhook_endpoints).values(environment_id=endpoint.environment_id, id=endpoint.id, **values)
-        )
+        tx.execute(insert(webhook_endpoints).values(environment_id=endpoint.environment_id, id=endpoint.id, **values))
 
 
 def remove(tx: Connection, environment_id: str, endpoint_id: str) -> None:

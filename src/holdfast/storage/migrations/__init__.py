@@ -1,4 +1,4 @@
-"""Schema versions. Every version can be reached from every earlier one; a release never drops what the last one reads."""
+"""Schema versions. Each can be reached from every earlier one; a release never drops what the last one reads."""
 
 import logging
 from pathlib import Path
@@ -44,6 +44,6 @@ def _upgrade(tx: Connection) -> str:
         command.upgrade(config, "head")
     except util.CommandError:
         raise Misconfigured(
-            f"the database has schema version {current(tx)}, which this release does not know: it was made by a newer one"
+            f"the database has schema version {current(tx)}, made by a newer release than this one"
         ) from None
     return HEAD

@@ -58,9 +58,7 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index("ix_accounts_refresh_at", "accounts", ["refresh_at"], unique=False)
-    op.create_index(
-        "ix_accounts_user", "accounts", ["environment_id", "user_id", "organization_id"], unique=False
-    )
+    op.create_index("ix_accounts_user", "accounts", ["environment_id", "user_id", "organization_id"], unique=False)
     op.create_index(
         "uq_accounts_compatibility",
         "accounts",

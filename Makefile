@@ -1,0 +1,60 @@
+# Two commands do everything on a machine with Python 3.11+, make and git:  make demo   make test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test quick lint types bench lock clean
+
+help:  ## Show every task
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/demo.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp  ## Walk a whole journey: connect, read, expire, refresh, revoke, reconnect (ONCE=1 ends after it)
+	@$(BIN)/holdfast demo $(if $(ONCE),--once)
+
+serve: $(VENV)/demo.stamp  ## Run a development server with the sandbox provider
+	@$(BIN)/holdfast serve --dev
+
+test: $(VENV)/dev.stamp browser lint  ## Install what the tests need, check types and lint, run all tests
+	@$(BIN)/python -m pytest
+
+quick: $(VENV)/dev.stamp  ## Run the tests that need no Node and no browser
+	@$(BIN)/python -m pytest -m "not node and not browser"
+
+lint: $(VENV)/dev.stamp  ## Check style, types and the floors
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/dev.stamp  ## Measure token reads beside their ceiling (QUICK=1: under two minutes)
+	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+# Chromium is Debian's; elsewhere bring your own: CHROMIUM=/path/to/chromium
+.PHONY: browser
+browser:
+	@command -v chromium > /dev/null || test -n "$$CHROMIUM" || \
+	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
+	    apt-get update -qq && apt-get install -y -qq chromium > /dev/null; } || \
+	  echo "No Chromium here: the browser tests will say that they are skipped."
+
+lock:  ## Write the lock files anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --extra demo --extra build pyproject.toml --output-file requirements/demo.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --extra demo --extra build --extra dev pyproject.toml --output-file requirements/dev.txt
+
+clean:  ## Remove what was built and installed
+	rm -rf $(VENV) build tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,188 @@
+"""From a request to an operation and back: plain ASGI, nothing looked up by reflection while serving."""
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from sqlalchemy.exc import DBAPIError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from holdfast import ids
+from holdfast.access import Principal
+from holdfast.api.decoding import BodyDecoder, QueryDecoder
+from holdfast.api.operations import Answer, Call, Operation
+from holdfast.api.rate import RateLimiter
+from holdfast.api.routing import Match, Router
+from holdfast.errors import HoldfastError, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
+from holdfast.storage.engine import is_unavailable
+
+_log = structlog.get_logger("holdfast.api")
+_encoder = msgspec.json.Encoder()
+
+JSON_HEADERS = (
+    (b"content-type", b"application/json; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class BodyTooLarge(Invalid):
+    default_code = "request_body_too_large"
+
+
+class MethodNotAllowed(HoldfastError):
+    default_code = "method_not_allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An error in a door's own shape."""
+
+    status: int
+    body: msgspec.Struct
+    headers: Mapping[str, str]
+
+
+class Dispatcher:
+    """Serves a door's operations; what it does not know goes to `fallback`."""
+
+    def __init__(
+        self,
+        operations: Iterable[Operation],
+        *,
+        authenticate: Callable[[str], Awaitable[Principal]],
+        render_error: Callable[[Exception], Rendered],
+        limiter: RateLimiter,
+        max_body_bytes: int,
+        fallback: ASGIApp,
+    ) -> None:
+        self._operations = tuple(operations)
+        self._router = Router(self._operations)
+        self._queries = {op.id: QueryDecoder(op.query) for op in self._operations}
+        self._bodies = {op.id: BodyDecoder(op.body) for op in self._operations if op.body is not None}
+        self._authenticate, self._render_error = authenticate, render_error
+        self._limiter, self._max_body_bytes, self._fallback = limiter, max_body_bytes, fallback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._fallback(scope, receive, send)
+            return
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        match = self._router.match(scope["method"], raw_path.decode("latin-1"))
+        if match is None or (not isinstance(match, Match) and scope["method"] == "OPTIONS"):
+            await self._fallback(scope, receive, send)
+            return
+        request_id = "req_" + ids.new_id()
+        try:
+            if not isinstance(match, Match):
+                raise MethodNotAllowed(f"{scope['method']} does not exist here; there is {', '.join(match)}")
+            answer = await self._answer(match, scope, receive, request_id)
+        except Exception as error:
+            rendered = self._rendered(error, request_id)
+            answer = Answer(rendered.status, rendered.body, rendered.headers)
+        await _send(send, answer, request_id, head=scope["method"] == "HEAD")
+
+    async def _answer(self, match: Match, scope: Scope, receive: Receive, request_id: str) -> Answer:
+        operation = match.operation
+        headers = dict(reversed(scope["headers"]))  # of a repeated header, the first counts
+        principal = await self._authenticate(_bearer(headers))
+        wait = self._limiter.take(principal.key_id)
+        if wait is not None:
+            raise TooMany("too many requests with this API key: slow down", retry_after=wait)
+        raw = await self._read(headers, receive) if operation.body is not None else b""
+        call: Call[object, object] = Call(
+            principal=principal,
+            path=match.path,
+            query=self._queries[operation.id].decode(scope["query_string"]),
+            body=self._bodies[operation.id].decode(raw) if operation.body is not None else None,
+            request_id=request_id,
+            idempotency_key=_idempotency_key(headers) if operation.idempotent_key else None,
+            raw_body=raw,
+        )
+        reply = await operation.handler(call)
+        if isinstance(reply, Answer):
+            return reply
+        return Answer(204 if reply is None else operation.status, reply)
+
+    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._max_body_bytes:
+            raise self._too_large()
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Invalid("the request ended before its body did", code="incomplete_request")
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._max_body_bytes:
+                raise self._too_large()
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the request body may hold {self._max_body_bytes} bytes at most")
+
+    def _rendered(self, error: Exception, request_id: str) -> Rendered:
+        if isinstance(error, DBAPIError | OSError | TimeoutError) and is_unavailable(error):
+            _log.error("database_unavailable", request_id=request_id, error=type(error).__name__)
+            error = Unavailable("the database does not answer just now: try again", code="database_unavailable")
+        elif not isinstance(error, HoldfastError):
+            # The type and the place, never the text: it could quote a value that came with the request.
+            _log.error("unexpected_error", request_id=request_id, error=type(error).__name__, at=_place(error))
+        return self._render_error(error)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
+
+
+def _bearer(headers: Mapping[bytes, bytes]) -> str:
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"bearer" or not token:
+        raise Unauthenticated("an API key is needed: send `Authorization: Bearer sk_...`")
+    return token.strip().decode("latin-1")
+
+
+def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
+    key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+    if len(key) > 255:
+        raise Invalid("Idempotency-Key may hold 255 characters at most")
+    return key or None
+
+
+async def _send(send: Send, answer: Answer, request_id: str, *, head: bool) -> None:
+    body = b"" if answer.body is None else _encoder.encode(answer.body)
+    headers = [(b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(body))]
+    if answer.body is not None:
+        headers.extend(JSON_HEADERS)
+    headers.extend((name.encode(), value.encode()) for name, value in answer.headers.items())
+    if answer.status == 204:
+        headers = [pair for pair in headers if pair[0] != b"content-length"]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return the Retry-After header: whole seconds, at least one (RFC 9110 section 10.2.3)."""
+    return {"retry-after": str(max(1, math.ceil(seconds)))}
+
+
+class ErrorTail:
+    """The end of the line: what nobody knows is 404 in the door's shape."""
+
+    def __init__(self, render_error: Callable[[Exception], Rendered]) -> None:
+        self._render_error = render_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        rendered = self._render_error(NotFound("there is nothing at this address"))
+        answer = Answer(rendered.status, rendered.body, rendered.headers)
+        await _send(send, answer, "req_" + ids.new_id(), head=scope["method"] == "HEAD")

@@ -1,0 +1,68 @@
+"""Finding the operation of a path, segment by segment on the raw path.
+
+On the raw path, because a slug may hold a percent-encoded slash (`provider%2Fslug` is one segment), which a router that
+matches the decoded path cannot see. A literal segment goes before a parameter, so `finish` is never taken for a slug.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from holdfast.api.operations import Operation
+
+
+@dataclass(slots=True)
+class _Node:
+    literals: dict[str, "_Node"] = field(default_factory=dict)
+    parameter: "_Node | None" = None
+    operations: dict[str, tuple[Operation, tuple[str, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    operation: Operation
+    path: dict[str, str]
+
+
+class Router:
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._root = _Node()
+        for operation in operations:
+            self._add(operation)
+
+    def _add(self, operation: Operation) -> None:
+        node, names = self._root, []
+        for segment in operation.path.strip("/").split("/"):
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.literals.setdefault(segment, _Node())
+        node.operations[operation.method] = (operation, tuple(names))
+
+    def match(self, method: str, raw_path: str) -> "Match | tuple[str, ...] | None":
+        """Return the match; the methods there are if it is only the method that fails; None for an unknown path."""
+        segments = raw_path.strip("/").split("/")
+        allowed: set[str] = set()
+        for node, values in _walk(self._root, segments, 0, ()):
+            found = node.operations.get("GET" if method == "HEAD" else method)
+            if found is not None:
+                operation, names = found
+                return Match(operation, {n: unquote(v) for n, v in zip(names, values, strict=True)})
+            allowed.update(node.operations)
+        return tuple(sorted(allowed)) or None
+
+
+def _walk(
+    node: _Node, segments: list[str], index: int, values: tuple[str, ...]
+) -> "Iterable[tuple[_Node, tuple[str, ...]]]":
+    if index == len(segments):
+        if node.operations:
+            yield node, values
+        return
+    literal = node.literals.get(segments[index])
+    if literal is not None:
+        yield from _walk(literal, segments, index + 1, values)
+    if node.parameter is not None and segments[index]:
+        yield from _walk(node.parameter, segments, index + 1, (*values, segments[index]))

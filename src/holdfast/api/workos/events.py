@@ -1,0 +1,185 @@
+"""The events list: operation 31. The same log as everything else, under this wire's names.
+
+`pipes.connected_account.*` tells of compatibility accounts, `pipes.account_connection.*` of those beside them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast import ids
+from holdfast.api.operations import Call, Operation
+from holdfast.api.workos.inputs import EventsQuery
+from holdfast.api.workos.naming import ACCOUNT, EVENT, INTEGRATION, Cursor
+from holdfast.api.workos.outputs import Event, EventActor, EventContext, EventList
+from holdfast.api.workos.parts import Parts
+from holdfast.clock import from_iso, iso
+from holdfast.errors import Unprocessable
+from holdfast.events import Action, Entry
+from holdfast.events import store as log
+from holdfast.storage import Connection as Tx
+
+_VERBS: dict[Action, str] = {
+    Action.ACCOUNT_CONNECTED: "connected",
+    Action.ACCOUNT_DISCONNECTED: "disconnected",
+    Action.ACCOUNT_REAUTHORIZATION_NEEDED: "reauthorization_needed",
+    Action.ACCOUNT_CONNECTION_FAILED: "connection_failed",
+}
+LEGACY, PLURAL = "pipes.connected_account.", "pipes.account_connection."
+ADD_FAILED = PLURAL + "add_failed"
+NAMES = frozenset({*(family + verb for family in (LEGACY, PLURAL) for verb in _VERBS.values()), ADD_FAILED})
+_STATES = {
+    "active": "connected",
+    "disconnected": "disconnected",
+    "revoked": "disconnected",
+    "suspended": "disconnected",
+}
+_SOURCES: dict[str, Any] = {"api_key": "api", "end_user": "api", "system": "system", "operator": "dashboard"}
+BATCH = 200
+"""Entries read at a time; some may belong to the family that was not asked for."""
+
+
+@dataclass(frozen=True)
+class EventOperations:
+    parts: Parts
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                method="GET",
+                path="/events",
+                id="list_events",
+                summary="List events, oldest first",
+                handler=self.page,
+                query=EventsQuery,
+                reply=EventList,
+                tag="Events",
+            )
+        ]
+
+    async def page(self, call: Call[EventsQuery, None]) -> EventList:
+        query = call.query
+        unknown = [name for name in query.events if name not in NAMES]
+        if unknown:
+            raise Unprocessable(
+                f"unknown event {unknown[0]!r}; there are {', '.join(sorted(NAMES))}",
+                fields=[{"field": "events", "code": "invalid"}],
+            )
+        cursor = Cursor(EVENT, limit=query.limit, after=query.after, before=query.before, order=query.order)
+        since, until = _time("range_start", query.range_start), _time("range_end", query.range_end)
+
+        def work(tx: Tx) -> list[Entry]:
+            return _gather(tx, call.environment_id, query, cursor, since, until)
+
+        found = await self.parts.database.transact(work)
+        rows, metadata = cursor.page(found, lambda entry: entry.id)
+        return EventList(data=[render(entry) for entry in rows], list_metadata=metadata)
+
+
+def _gather(
+    tx: Tx, environment_id: str, query: EventsQuery, cursor: Cursor, since: float | None, until: float | None
+) -> list[Entry]:
+    """Read batches until there are limit + 1 entries under the names asked for, or none are left."""
+    wanted = set(query.events)
+    actions = {action for action in _VERBS if wanted & set(_names(action))}
+    found: list[Entry] = []
+    after, before = cursor.after, cursor.before
+    while True:
+        batch = log.list_entries(
+            tx,
+            environment_id,
+            actions=actions,
+            limit=BATCH,
+            after=after,
+            before=before,
+            newest_first=cursor.newest_first,
+            since=since,
+            until=until,
+            organization_id=query.organization_id,
+        )
+        fitting = [entry for entry in batch if event_name(entry) in wanted]
+        if before is not None:
+            found = [*fitting, *found]
+        else:
+            found.extend(fitting)
+        if len(batch) < BATCH or len(found) > cursor.limit:
+            return found[-cursor.limit - 1 :] if before is not None else found[: cursor.limit + 1]
+        after, before = (None, batch[0].id) if before is not None else (batch[-1].id, None)
+
+
+def _names(action: Action) -> tuple[str, ...]:
+    failed = action is Action.ACCOUNT_CONNECTION_FAILED
+    return (LEGACY + _VERBS[action], PLURAL + _VERBS[action], *((ADD_FAILED,) if failed else ()))
+
+
+def event_name(entry: Entry) -> str:
+    """Return this wire's name of an entry; only for the actions that have one."""
+    if entry.action is Action.ACCOUNT_CONNECTION_FAILED:
+        return ADD_FAILED if entry.data.get("intent") == "add" else LEGACY + "connection_failed"
+    family = PLURAL if entry.data.get("role") == "standard" else LEGACY
+    return family + _VERBS[entry.action]
+
+
+def render(entry: Entry) -> Event:
+    failed = entry.action is Action.ACCOUNT_CONNECTION_FAILED
+    return Event(
+        id=ids.with_prefix(EVENT, entry.id),
+        event=event_name(entry),
+        data=_failure(entry) if failed else _account(entry),
+        created_at=iso(entry.at),
+        context=EventContext(actor=EventActor(id=entry.actor.id, source=_SOURCES[entry.actor.kind], name=None)),
+    )
+
+
+def _account(entry: Entry) -> dict[str, Any]:
+    data = entry.data
+    method = data["method"]
+    return {
+        "object": "connected_account",
+        "id": ids.with_prefix(ACCOUNT, entry.account_id),
+        "data_integration_id": ids.with_prefix(INTEGRATION, entry.connection_id),
+        "provider_slug": data["connection"],
+        "connection_role": data["role"],
+        "account_identifier": data["identifier"],
+        "account_display_name": data["label"],
+        "user_id": entry.user_id or None,
+        "organization_id": entry.organization_id or None,
+        "auth_method": method,
+        "api_key_last_4": data["last4"] if method == "api_key" else None,
+        "scopes": data["scopes"],
+        "state": _STATES.get(data["status"], "needs_reauthorization"),
+        "state_reason": data["reason"] if data["reason"] == "establishing_member_membership_ended" else None,
+        "established_by_user_id": data["established_by"],
+        "created_at": iso(data["created_at"]),
+        "updated_at": iso(data["updated_at"]),
+    }
+
+
+def _failure(entry: Entry) -> dict[str, Any]:
+    data = entry.data
+    return {
+        "object": "connection_failed",
+        "data_integration_id": ids.with_prefix(INTEGRATION, entry.connection_id),
+        "provider_slug": data["connection"],
+        "user_id": entry.user_id or None,
+        "organization_id": entry.organization_id or None,
+        "error_code": data["error_code"],
+        "error_reason": data["error_reason"],
+        "provider_error": data["provider_error"],
+        "provider_error_description": data["provider_error_description"],
+        "account_identifier": None,
+        "created_at": iso(entry.at),
+    }
+
+
+def _time(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        if not text.endswith("Z"):
+            raise ValueError
+        return from_iso(text)
+    except ValueError:
+        raise Unprocessable(
+            f"{name} must be an ISO 8601 time in UTC, ending in Z",
+            fields=[{"field": name, "code": "invalid"}],
+        ) from None

@@ -1,0 +1,52 @@
+"""The one table of this door's errors: our error classes to the wire's statuses and bodies.
+
+A 400 or 403 body never has `error`: the Node SDK would take it for an OAuth error. Every body is a JSON object.
+"""
+
+import math
+
+from msgspec import UNSET
+
+from holdfast.api.dispatch import BodyTooLarge, MethodNotAllowed, Rendered, retry_after
+from holdfast.api.workos.outputs import Fault
+from holdfast.errors import (
+    Conflict,
+    HoldfastError,
+    Invalid,
+    NotFound,
+    Refused,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    Unprocessable,
+)
+
+STATUSES: tuple[tuple[type[HoldfastError], int], ...] = (
+    (BodyTooLarge, 413),
+    (MethodNotAllowed, 405),
+    (Unprocessable, 422),
+    (Invalid, 400),
+    (Unauthenticated, 401),
+    (Refused, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (TooMany, 429),
+    (Unavailable, 503),
+)
+"""First match wins: special classes before their bases."""
+
+
+def render(error: Exception) -> Rendered:
+    """Return an error as this wire shows it. What is not meant for callers is a plain 500."""
+    status = next((code for kind, code in STATUSES if isinstance(error, kind)), 500)
+    if status == 500 or not isinstance(error, HoldfastError):
+        fault = Fault(message="Something went wrong on our side. Quote the request id.", code="internal_error")
+        return Rendered(500, fault, {})
+    wait = error.retry_after if isinstance(error, TooMany | Unavailable) else None
+    fault = Fault(
+        message=error.message,
+        code=error.code,
+        errors=list(error.fields) or UNSET,
+        retry_after=UNSET if wait is None else max(1, math.ceil(wait)),
+    )
+    return Rendered(status, fault, {} if wait is None else retry_after(wait))

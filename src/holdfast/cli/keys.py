@@ -1,0 +1,58 @@
+"""`holdfast keys`: make, list and revoke API keys, beside a running server or without one."""
+
+from rich.console import Console
+from rich.table import Table
+
+from holdfast.access import Environment, Keys, ensure_environment
+from holdfast.access import store as access_store
+from holdfast.app import DEFAULT_ENVIRONMENT, open_vault
+from holdfast.clock import SystemClock, iso
+from holdfast.config import Config
+from holdfast.errors import NotFound
+from holdfast.events import Actor
+from holdfast.storage import Database
+from holdfast.vault import Vault
+
+
+async def create(config: Config, name: str) -> None:
+    database, keys, environment = await _open(config)
+    try:
+        key, text = await keys.create(environment.id, name, Actor("operator"))
+    finally:
+        await database.close()
+    console = Console(stderr=True, highlight=False)
+    console.print(f"API key {key.id} ({key.name}). It is shown this once:")
+    print(text.reveal())
+
+
+async def show(config: Config) -> None:
+    database, _, environment = await _open(config)
+    try:
+        found = await database.transact(lambda tx: access_store.list_keys(tx, environment.id))
+    finally:
+        await database.close()
+    table = Table("Id", "Name", "Ends in", "Made", "Revoked")
+    for key in found:
+        table.add_row(key.id, key.name, key.last4, iso(key.created_at), iso(key.revoked_at) if key.revoked_at else "")
+    Console().print(table)
+
+
+async def revoke(config: Config, key_id: str) -> None:
+    database, keys, environment = await _open(config)
+    try:
+        if not await keys.revoke(environment.id, key_id, Actor("operator")):
+            raise NotFound(f"there is no API key {key_id} in force")
+    finally:
+        await database.close()
+    Console(stderr=True, highlight=False).print(f"API key {key_id} is revoked.")
+
+
+async def _open(config: Config) -> tuple[Database, Keys, Environment]:
+    clock = SystemClock()
+    database, vault = await open_vault(config, clock)
+    environment, _ = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
+    return database, _keys(database, vault, clock), environment
+
+
+def _keys(database: Database, vault: Vault, clock: SystemClock) -> Keys:
+    return Keys(database, vault, clock)

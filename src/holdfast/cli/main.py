@@ -1,0 +1,137 @@
+"""`holdfast`: the commands and their options."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from holdfast import __version__, config
+from holdfast.errors import HoldfastError, Misconfigured
+
+app = typer.Typer(
+    name="holdfast",
+    help="Keeps connected accounts: your app asks for a token and always gets a live one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+DataDir = Annotated[Path | None, typer.Option(help="Where the embedded database and the key file live.")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:///path or postgresql://user@host/name")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port, 0 = a free one.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="The origin browsers reach this server at.")] = None,
+    dev: Annotated[
+        bool | None, typer.Option("--dev", help="Development: loopback providers, the sandbox provider.")
+    ] = None,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+    provider_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Development: https://github.com=http://127.0.0.1:4001; may be repeated."),
+    ] = None,
+) -> None:
+    """Run the server: one process. Prints its URL and, the first time, an API key."""
+    from holdfast.cli.serve import run
+
+    settings = _settings(
+        host=host,
+        port=port,
+        base_url=base_url,
+        dev=dev,
+        data_dir=data_dir,
+        database=database,
+        provider_origins=_origins(provider_origin),
+    )
+    asyncio.run(run(settings))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the journey, with status 0.")] = False,
+    port: Annotated[int, typer.Option(help="TCP port, 0 = a free one.")] = 8787,
+) -> None:
+    """Walk one whole journey against a fresh server with the official `workos` SDK, telling each step."""
+    from holdfast.cli.demo import run
+
+    raise typer.Exit(asyncio.run(run(once=once, port=port)))
+
+
+@app.command()
+def settings() -> None:
+    """List every setting with its variable, default and meaning."""
+    from holdfast.cli.settings import show
+
+    show(Console())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+@keys_app.command("create")
+def keys_create(
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "api key",
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Make an API key and print it. It is shown this once."""
+    from holdfast.cli.keys import create
+
+    asyncio.run(create(_settings(data_dir=data_dir, database=database), name))
+
+
+@keys_app.command("list")
+def keys_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+    """List the API keys, never their text."""
+    from holdfast.cli.keys import show
+
+    asyncio.run(show(_settings(data_dir=data_dir, database=database)))
+
+
+@keys_app.command("revoke")
+def keys_revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `holdfast keys list` shows it.")],
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Revoke an API key, at once."""
+    from holdfast.cli.keys import revoke
+
+    asyncio.run(revoke(_settings(data_dir=data_dir, database=database), key_id))
+
+
+def _settings(**overrides: Any) -> config.Config:
+    return config.load(**overrides)
+
+
+def _origins(pairs: list[str] | None) -> dict[str, str] | None:
+    if not pairs:
+        return None
+    bad = [pair for pair in pairs if "=" not in pair]
+    if bad:
+        raise Misconfigured(f"--provider-origin takes origin=origin, not {bad[0]!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def main() -> None:
+    """The console script. A mistake of the operator's is one line on standard error and status 2."""
+    try:
+        app()
+    except HoldfastError as error:
+        Console(stderr=True, highlight=False).print(f"holdfast: {error.message}", markup=False)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

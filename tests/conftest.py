@@ -1,0 +1,3 @@
+"""Fixtures for every test: see tests/parts."""
+
+pytest_plugins = ["tests.parts.fixtures"]
