@@ -3,21 +3,21 @@
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
+
+from tests.parts.forms import Form, forms
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser as Chromium
 
 MAX_STEPS = 25
 _REDIRECTS = (301, 302, 303, 307, 308)
-_REFUSING = re.compile(r"\b(deny|denied|cancel|refuse|reject|decline|no)\b", re.IGNORECASE)
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -33,38 +33,6 @@ Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 
 class LostWay(AssertionError):
     """The browser came to rest, or went in circles, before it reached where it was to stop."""
-
-
-@dataclass(frozen=True)
-class Button:
-    name: str
-    value: str
-    text: str = ""
-
-    @property
-    def refuses(self) -> bool:
-        return bool(_REFUSING.search(f"{self.value} {self.text}"))
-
-
-@dataclass(frozen=True)
-class Form:
-    """A form of a page: what it would send, its buttons and the words a user reads in it."""
-
-    action: str
-    method: str
-    fields: tuple[tuple[str, str], ...]
-    buttons: tuple[Button, ...]
-    text: str
-
-    def names(self, who: str) -> bool:
-        """Tell whether `who` is written in this form, or sent by it."""
-        return who in self.text or any(who == value for _, value in self.fields)
-
-    def sends(self, *, deny: bool = False) -> list[tuple[str, str]]:
-        """Return the fields with the pressed button among them: the affirmative one unless `deny`."""
-        pressed = next((button for button in self.buttons if button.refuses == deny), None)
-        named = [(pressed.name, pressed.value)] if pressed is not None and pressed.name else []
-        return [*self.fields, *named]
 
 
 @dataclass(frozen=True)
@@ -133,19 +101,39 @@ class Browser:
         page = self._send("POST", url, fields, told)
         return self._rest(page) if follow else page
 
-    def submit(self, page: Page, *, deny: bool = False, choose: str | None = None, follow: bool = True) -> Page:
-        """Press a button of the page: the refusing one if `deny`, in the form that names `choose` if given."""
+    def submit(
+        self,
+        page: Page,
+        *,
+        deny: bool = False,
+        choose: str | None = None,
+        untick: Collection[str] = (),
+        follow: bool = True,
+    ) -> Page:
+        """Press a button of the page: the refusing one if `deny`, in the form that names `choose` if given.
+
+        `choose` also picks among radio buttons; checkboxes whose value is in `untick` are left empty.
+        """
         form = _chosen(page, deny=deny, choose=choose)
-        url, sent = urljoin(page.url, form.action or page.url), form.sends(deny=deny)
+        url, sent = urljoin(page.url, form.action or page.url), form.sends(deny=deny, choose=choose, untick=untick)
         if form.method == "post":
             return self.post_form(url, sent, from_page=page, follow=follow)
         return self.get(str(httpx2.URL(url, params=sent)), follow=follow)
 
-    def walk(self, url: str, *, stop_at: str, deny: bool = False, choose: str | None = None) -> str:
+    def walk(
+        self,
+        url: str,
+        *,
+        stop_at: str,
+        deny: bool = False,
+        choose: str | None = None,
+        untick: Collection[str] = (),
+    ) -> str:
         """Go from `url` through redirects and forms until a step leads to an address that begins with `stop_at`.
 
-        Return that address; it is not asked for. `choose` names the account on pages that offer several. With `deny`
-        the first page that can be refused is refused. Raises LostWay with what is on the page it got stuck at.
+        Return that address; it is not asked for. `choose` names the account on pages that offer several, `untick`
+        the boxes to leave empty. With `deny` the first page that can be refused is refused. Raises LostWay with what
+        is on the page it got stuck at.
         """
         page = self._send("GET", url, None, {"sec-fetch-site": "none"})
         for _ in range(MAX_STEPS):
@@ -159,12 +147,12 @@ class Browser:
                 raise LostWay(f"wanted {stop_at}, came to rest at {page.shown()}")
             else:
                 refuse = deny and any(button.refuses for form in page.forms for button in form.buttons)
-                page = self.submit(page, deny=refuse, choose=choose, follow=False)
+                page = self.submit(page, deny=refuse, choose=choose, untick=untick, follow=False)
         raise LostWay(f"wanted {stop_at}, still on the way after {MAX_STEPS} steps: {page.shown()}")
 
-    async def walk_async(self, url: str, *, stop_at: str, deny: bool = False, choose: str | None = None) -> str:
-        """`walk` in a thread, for a test whose server runs in its own event loop."""
-        return await asyncio.to_thread(self.walk, url, stop_at=stop_at, deny=deny, choose=choose)
+    async def walk_async(self, url: str, **options: Any) -> str:
+        """`walk`, with the same options, in a thread: for a test whose server runs in its own event loop."""
+        return await asyncio.to_thread(self.walk, url, **options)
 
     def _rest(self, page: Page) -> Page:
         for _ in range(MAX_STEPS):
@@ -190,18 +178,18 @@ class Browser:
             method, url, data=data if fields is not None else None, headers={**told, **headers}
         )
         html = "html" in reply.headers.get("content-type", "")
-        forms = _forms(reply.text) if html else ()
-        return Page(method, url, reply.status_code, reply.headers, reply.text, forms)
+        found = forms(reply.text) if html else ()
+        return Page(method, url, reply.status_code, reply.headers, reply.text, found)
 
 
 def _chosen(page: Page, *, deny: bool, choose: str | None) -> Form:
-    forms = [form for form in page.forms if choose is None or form.names(choose)]
-    if not forms and len(page.forms) == 1:
-        forms = list(page.forms)  # a page that asks something else before it asks who one is
-    fitting = [form for form in forms if any(button.refuses == deny for button in form.buttons)]
-    if not forms or (deny and not fitting):
+    named = [form for form in page.forms if choose is None or form.names(choose)]
+    if not named and len(page.forms) == 1:
+        named = list(page.forms)  # a page that asks something else before it asks who one is
+    fitting = [form for form in named if any(button.refuses == deny for button in form.buttons)]
+    if not named or (deny and not fitting):
         raise LostWay(f"no form {'refuses' if deny else f'for {choose!r}'} on {page.shown()}")
-    return (fitting or forms)[0]
+    return (fitting or named)[0]
 
 
 def _told(page: Page | None, url: str) -> dict[str, str]:
@@ -222,59 +210,6 @@ def _site(from_url: str, to_url: str) -> str:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _forms(page: str) -> tuple[Form, ...]:
-    parser = _FormParser()
-    parser.feed(page)
-    return tuple(parser.forms)
-
-
-class _FormParser(HTMLParser):
-    """Collects the forms of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: list[Form] = []
-        self._form: tuple[str, str] | None = None
-        self._fields: list[tuple[str, str]] = []
-        self._buttons: list[Button] = []
-        self._words: list[str] = []
-        self._button_from: int | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        at = {name: value if value is not None else "" for name, value in attrs}
-        if tag == "form":
-            self._form = (at.get("action", ""), at.get("method", "get").lower())
-            self._fields, self._buttons, self._words = [], [], []
-        elif self._form is None or "disabled" in at:
-            return
-        elif tag == "button" and at.get("type", "submit") == "submit":
-            self._buttons.append(Button(at.get("name", ""), at.get("value", "")))
-            self._button_from = len(self._words)
-        elif tag == "input":
-            self._input(at)
-
-    def _input(self, at: Mapping[str, str]) -> None:
-        kind, name, value = at.get("type", "text"), at.get("name", ""), at.get("value", "")
-        if kind in ("submit", "image"):
-            self._buttons.append(Button(name, value, value))
-        elif name and (kind not in ("checkbox", "radio") or "checked" in at):
-            self._fields.append((name, value or ("on" if kind == "checkbox" else "")))
-
-    def handle_data(self, data: str) -> None:
-        if self._form is not None and data.strip():
-            self._words.append(data.strip())
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "button" and self._button_from is not None:
-            last = self._buttons[-1]
-            self._buttons[-1] = Button(last.name, last.value, " ".join(self._words[self._button_from :]))
-            self._button_from = None
-        elif tag == "form" and self._form is not None:
-            action, method = self._form
-            self.forms.append(Form(action, method, tuple(self._fields), tuple(self._buttons), " ".join(self._words)))
-            self._form = None
 
 
 @asynccontextmanager

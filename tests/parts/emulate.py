@@ -2,7 +2,8 @@
 
 What they do not do: GitHub and Slack ignore PKCE, GitHub issues no refresh token, Slack never rotates, and none checks
 a callback beyond its registration (any on loopback counts as registered here). Nobody can refuse on their pages.
-Slack takes any bearer token that it does not know for its user `admin`; the others refuse it.
+Slack takes any bearer token that it does not know for its user `admin`, and Google's Calendar and Drive take it for a
+nobody with nothing; the identity calls of GitHub, Google (401) and Microsoft (404) refuse it.
 """
 
 import json

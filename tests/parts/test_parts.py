@@ -1,6 +1,7 @@
 """Each part starts, and does the one thing that other tests lean on."""
 
 import asyncio
+import signal
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.parts.browser import Browser, LostWay, chromium
 from tests.parts.emulate import Emulators
+from tests.parts.forms import forms
 from tests.parts.oidc_provider import OidcProvider
 from tests.parts.postgres import Postgres
 from tests.parts.process import NotStarted
@@ -199,10 +201,47 @@ async def test_a_scripted_browser_walks_in_a_thread_and_says_where_it_got_stuck(
         await browser.walk_async(f"{oidc_provider.base_url}/.well-known/openid-configuration", stop_at=CALLBACK)
 
 
+def test_a_form_sends_what_is_ticked_chosen_and_pressed() -> None:
+    [form] = forms(
+        """<form method="post"><input type="hidden" name="csrf" value="x">
+        <label><input type="radio" name="who" value="1" checked> Ada</label>
+        <label><input type="radio" name="who" value="2"> Grace</label>
+        <input type="checkbox" name="scope" value="read" checked>
+        <input type="checkbox" name="scope" value="write" checked>
+        <button name="decision" value="deny">Deny</button><button name="decision" value="allow">Allow</button></form>"""
+    )
+    assert form.sends() == [
+        ("csrf", "x"),
+        ("who", "1"),
+        ("scope", "read"),
+        ("scope", "write"),
+        ("decision", "allow"),
+    ]
+    assert form.sends(deny=True, choose="Grace", untick={"write"}) == [
+        ("csrf", "x"),
+        ("who", "2"),
+        ("scope", "read"),
+        ("decision", "deny"),
+    ]
+
+
 async def test_the_holdfast_server_announces_itself_and_answers(holdfast_server: HoldfastProcess) -> None:
     assert holdfast_server.api_key
     reply = await asyncio.to_thread(httpx2.get, f"{holdfast_server.base_url}/openapi.json")
     assert reply.status_code == 200
+
+
+def test_a_server_on_postgresql_comes_back_with_its_data_after_a_kill(postgres: Postgres, tmp_path: Path) -> None:
+    dsn = postgres.fresh_database()
+    first = HoldfastProcess(tmp_path, database=dsn)
+    assert first.kill() == -signal.SIGKILL
+    second = HoldfastProcess(tmp_path, database=dsn)
+    try:
+        assert (first.api_key != "", second.api_key) == (True, "")
+        names = httpx2.get(f"{second.base_url}/data-integrations", headers={"authorization": f"Bearer {first.api_key}"})
+        assert names.status_code == 200
+    finally:
+        assert second.stop() == 0
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Story:
     def tell(self, headline: str, *details: str) -> None:
         self.steps += 1
         seconds = time.perf_counter() - self.began
-        self.console.print(f"[bold]{self.steps:2}.[/bold] {headline} [dim]{seconds:5.2f} s[/dim]")
+        self.console.print(f"[bold]{self.steps:2}.[/bold] {headline} [dim]{seconds:5.2f} s[/dim]", soft_wrap=True)
         for line in details:
             self.console.print(f"    {line}", style="dim", soft_wrap=True)
 
@@ -64,7 +64,7 @@ async def run(*, once: bool, port: int) -> int:
     console = Console(highlight=False)
     story = Story(console)
     data_dir = Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
-    config = Config(dev=True, data_dir=data_dir, port=0 if once else port, app_name="Demo App")
+    config = Config(dev=True, data_dir=data_dir, port=0 if once else port, app_name="Demo App", refusal_spacing=0.2)
     try:
         async with running(config) as (holdfast, server):
             key = (
@@ -126,11 +126,11 @@ async def _journey(story: Story, holdfast: Holdfast, sdk: "AsyncWorkOSClient", b
     await browser.post(f"{control}/revoke", {})
     await asyncio.sleep(SHORT_LIFE + 0.1)
     dead = await pipes.get_access_token("sandbox", user_id=USER)
-    _expect(not dead.active and str(dead.error) == "needs_reauthorization", "needs_reauthorization")
+    _expect(not dead.active and _value(dead.error) == "needs_reauthorization", "needs_reauthorization")
     state = (await pipes.get_user_connected_account(USER, "sandbox")).state
     story.tell(
         "The user takes the app's access back at the provider",
-        f"active: false, error: {dead.error}; state {_value(state)}",
+        f"active: false, error: {_value(dead.error)}; state {_value(state)}",
     )
 
     await browser.post(f"{control}/switches", {"access_lifetime": 3600})
@@ -149,10 +149,10 @@ async def _journey(story: Story, holdfast: Holdfast, sdk: "AsyncWorkOSClient", b
     log = await sdk.events.list_events(events=names)
     story.tell(
         "The user disconnects",
-        f"active: false, error: {gone.error}",
+        f"active: false, error: {_value(gone.error)}",
         "the log: " + ", ".join(str(getattr(item, "event", "")) for item in log.data),
     )
-    return str(gone.error)
+    return _value(gone.error)
 
 
 async def _connect(story: Story, holdfast: Holdfast, sdk: "AsyncWorkOSClient", browser: "Browser") -> Any:

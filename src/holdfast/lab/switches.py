@@ -1,4 +1,4 @@
-"""What can be made to go wrong at the sandbox. A frozen value: a change, and each use of a counted one, makes another."""
+"""What can be made to go wrong at the sandbox, as a frozen value: each change or use makes another."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -39,7 +39,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seconds that access tokens issued from now on live."""
     rotation: Literal["each_use", "none"] = "each_use"
     reuse_grace: Seconds = 0
-    """Seconds after a rotation in which the previous refresh token is still taken, and answered with the current one."""
+    """Seconds after a rotation in which the previous refresh token is still taken, and answered with the current."""
     omit_expires_in: bool = False
     omit_refresh_token: bool = False
     """Answers to a refresh carry no refresh token, and the one presented stays good (as Google does)."""

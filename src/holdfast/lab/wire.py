@@ -57,7 +57,10 @@ async def read_form(request: Request) -> list[tuple[str, str]] | Refusal:
 
 
 def check_client(sandbox: Sandbox, request: Request, form: dict[str, str]) -> str | Refusal:
-    """Return the id of the client that authenticated, or why none did. HTTP Basic or body members, not both: RFC 6749 section 2.3."""
+    """Return the id of the client that authenticated, or why none did.
+
+    HTTP Basic or body members, not both: RFC 6749 section 2.3.
+    """
     header = request.headers.get("authorization")
     if header is not None and "client_secret" in form:
         return Refusal("invalid_request", "The client authenticated twice, by header and by body.")
