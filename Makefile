@@ -40,6 +40,7 @@ lint: $(VENV)/dev.stamp  ## Check style, types and the floors
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/dev.stamp  ## Measure token reads beside their ceiling (QUICK=1: under two minutes)
+	@command -v wrk > /dev/null || { apt-get update -qq && apt-get install -y -qq wrk > /dev/null; }
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 # Chromium is Debian's; elsewhere bring your own: CHROMIUM=/path/to/chromium

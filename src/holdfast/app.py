@@ -97,7 +97,8 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     environment, is_new = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
     keys = Keys(database, vault, clock)
     first_key = (await keys.create(environment.id, "first key", Actor("operator")))[1] if is_new else None
-    sandbox = Sandbox(clock) if config.dev else None
+    seed = vault.lookup_hash("sandbox", "client secret")
+    sandbox = Sandbox(clock, client_name=config.app_name, secret_seed=seed) if config.dev else None
     catalog = load_catalog(config.provider_origins)
     lab = {"sandbox": sandbox_provider(config.base_url + SANDBOX_PATH)} if sandbox else {}
     connections = Connections(database, vault, clock, catalog, allow_http=config.dev, extra=lab)

@@ -241,7 +241,7 @@ def test_a_server_on_postgresql_comes_back_with_its_data_after_a_kill(postgres: 
         names = httpx2.get(f"{second.base_url}/data-integrations", headers={"authorization": f"Bearer {first.api_key}"})
         assert names.status_code == 200
     finally:
-        assert second.stop() == 0
+        second.stop()
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """`holdfast`: the commands and their options."""
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
 from holdfast import __version__, config
 from holdfast.errors import HoldfastError, Misconfigured
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="holdfast",
@@ -51,7 +54,7 @@ def serve(
         database=database,
         provider_origins=_origins(provider_origin),
     )
-    asyncio.run(run(settings))
+    _run(run(settings))
 
 
 @app.command()
@@ -62,7 +65,7 @@ def demo(
     """Walk one whole journey against a fresh server with the official `workos` SDK, telling each step."""
     from holdfast.cli.demo import run
 
-    raise typer.Exit(asyncio.run(run(once=once, port=port)))
+    raise typer.Exit(_run(run(once=once, port=port)))
 
 
 @app.command()
@@ -88,7 +91,7 @@ def keys_create(
     """Make an API key and print it. It is shown this once."""
     from holdfast.cli.keys import create
 
-    asyncio.run(create(_settings(data_dir=data_dir, database=database), name))
+    _run(create(_settings(data_dir=data_dir, database=database), name))
 
 
 @keys_app.command("list")
@@ -96,7 +99,7 @@ def keys_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
     """List the API keys, never their text."""
     from holdfast.cli.keys import show
 
-    asyncio.run(show(_settings(data_dir=data_dir, database=database)))
+    _run(show(_settings(data_dir=data_dir, database=database)))
 
 
 @keys_app.command("revoke")
@@ -108,7 +111,17 @@ def keys_revoke(
     """Revoke an API key, at once."""
     from holdfast.cli.keys import revoke
 
-    asyncio.run(revoke(_settings(data_dir=data_dir, database=database), key_id))
+    _run(revoke(_settings(data_dir=data_dir, database=database), key_id))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where there is one: it costs half of what asyncio's own loop does per request."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def _settings(**overrides: Any) -> config.Config:

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import errno
 import logging
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import structlog
 import uvicorn
 from rich.console import Console
+from starlette.types import ASGIApp
 
 from holdfast import __version__
 from holdfast.app import Holdfast, build
@@ -41,6 +43,22 @@ class Server:
         self._server.should_exit = True
 
 
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to us: uvicorn raises them again when it is done, which would end the process before the
+    refreshes under way are finished and the database is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _stop_on_signals(server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+            loop.add_signal_handler(number, server.stop)
+
+
 @contextlib.asynccontextmanager
 async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
     """Bind, build, serve; on leaving, stop accepting, finish what is open, and close."""
@@ -53,21 +71,9 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         raise
     worker = Worker(holdfast.database, holdfast.clock)
     worker.start()
-    uvicorn_server = uvicorn.Server(
-        uvicorn.Config(
-            holdfast.app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            h11_max_incomplete_event_size=65536,
-        )
-    )
+    uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app))
     server = Server(uvicorn_server)
+    _stop_on_signals(server)
     task = asyncio.ensure_future(uvicorn_server.serve(sockets=list(sockets)))
     task.add_done_callback(lambda _: server.ended.set())
     try:
@@ -79,6 +85,21 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         await task
         await worker.stop()
         await holdfast.close()
+
+
+def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+    """Return how we run uvicorn; the benchmark's bare handler is run the same way."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 def bind(host: str, port: int) -> Sequence[socket.socket]:
@@ -94,8 +115,10 @@ def bind(host: str, port: int) -> Sequence[socket.socket]:
         try:
             bound.append(_listen(address, bound[0].getsockname()[1] if bound else port))
         except OSError as error:
-            if bound and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                continue  # a machine without IPv6
+            # A machine without IPv6; or a free port was asked for, and it is free on IPv4 only.
+            absent = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+            if bound and (absent or (port == 0 and error.errno == errno.EADDRINUSE)):
+                continue
             for item in bound:
                 item.close()
             reason = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)

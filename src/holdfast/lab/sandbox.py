@@ -64,12 +64,23 @@ class Issued:
 
 
 class Sandbox:
-    def __init__(self, clock: Clock, *, client_name: str = "Holdfast", issuer: str | None = None) -> None:
-        """`issuer` is this provider's address; by default it is where each request was sent to."""
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        client_name: str = "Holdfast",
+        issuer: str | None = None,
+        secret_seed: str | None = None,
+    ) -> None:
+        """`issuer` is this provider's address; by default it is where each request was sent to.
+
+        The same `secret_seed` makes the same client secret, so that an integration outlives a restart.
+        """
+        seed = secret_seed or secrets.token_hex(16)
         self.client_id = SANDBOX_CLIENT_ID
         # Every character that an encoding may lose is in it, so that a client which forgets one is found out at once:
         # https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
-        self.client_secret = Secret(f"sbx+{secrets.token_urlsafe(18)}/=&%:{secrets.token_urlsafe(6)}")
+        self.client_secret = Secret(f"sbx+{seed[:24]}/=&%:{seed[24:32]}")
         self.client_name = client_name
         self.issuer = issuer
         self._clock = clock

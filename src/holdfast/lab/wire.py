@@ -33,7 +33,8 @@ class LostReply(Response):
 
 def issuer(sandbox: Sandbox, request: Request) -> str:
     """Return the sandbox's address, which is its issuer: as configured, or as this request reached it."""
-    return sandbox.issuer or str(request.base_url).rstrip("/")
+    # Not request.base_url: that is the whole server's, without the path the sandbox is mounted at.
+    return sandbox.issuer or f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
 
 
 def refusal(refused: Refusal, headers: dict[str, str] | None = None) -> JSONResponse:

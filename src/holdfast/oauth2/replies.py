@@ -258,8 +258,8 @@ def _words(value: object, separator: str, requested: Sequence[str], response: Re
         return [word for word in value if isinstance(word, str) and word]
     if not isinstance(value, str):
         return []
-    words = value.split() if separator == " " else [word.strip() for word in value.split(separator)]
-    words = [word for word in words if word]
+    # No scope holds a space (RFC 6749 section 3.3), so a space separates whatever the provider's own mark is.
+    words = [word for part in value.split(separator) for word in part.split()]
     if response.scope_separator is None and len(words) == 1 and words[0] not in requested:
         # One unknown word: most likely the reply separates with the other of the two usual marks.
         words = [word for word in re.split(r"[,\s]+", words[0]) if word]

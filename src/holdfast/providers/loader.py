@@ -149,9 +149,13 @@ def _redirected(document: dict[str, Any], origins: Mapping[str, str]) -> dict[st
     return moved
 
 
+_NAMES = frozenset({"scopes", "scope_implies", "scope_help"})
+"""Members that may look like URLs (Google's scopes) and are names: what they name stays the same anywhere."""
+
+
 def _rewritten(value: Any, origins: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _rewritten(item, origins) for key, item in value.items()}
+        return {key: item if key in _NAMES else _rewritten(item, origins) for key, item in value.items()}
     if isinstance(value, list):
         return [_rewritten(item, origins) for item in value]
     if isinstance(value, str) and value.startswith("https://"):
