@@ -4,9 +4,10 @@ Login CSRF, session fixation by link, mix-up of providers, code injection, secre
 """
 
 import re
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import pytest
 
@@ -116,8 +117,6 @@ def test_login_csrf_an_expired_state_is_refused(attacked: HoldfastProcess, app: 
 
 
 def _let_attempts_end(server: HoldfastProcess) -> None:
-    import sqlite3
-
     with sqlite3.connect(database_file(server), timeout=30) as database:
         database.execute("UPDATE attempts SET expires_at = ?", (time.time() - 1,))
     database.close()
@@ -321,10 +320,10 @@ def test_race_twenty_callbacks_at_once_make_one_request_and_one_account(app: App
     user = anyone()
     app.switch(slow_seconds=0.3)
     callback = callback_of(browser, app.link(user))
-    cookies = {cookie.name: cookie.value for cookie in browser.cookies.jar}
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar)
 
     def land(_: int) -> str:
-        reply = app.http.get(callback, cookies=cookies, follow_redirects=False)
+        reply = app.http.get(callback, headers={"cookie": cookies}, follow_redirects=False)
         return query_of(reply.headers["location"]).get("error", "connected")
 
     with ThreadPoolExecutor(20) as pool:
@@ -366,7 +365,5 @@ def test_an_expired_link_is_gone(attacked: HoldfastProcess, app: App, browser: B
 
 @pytest.mark.parametrize("link", ["A" * 24, "x", "\x00", "..", "A" * 4000, "' OR ''='"])
 def test_a_guessed_link_is_not_found(app: App, browser: Browser, link: str) -> None:
-    from urllib.parse import quote
-
     page = browser.get(f"{app.base_url}/data-integrations/{quote(link, safe='')}/authorize-redirect", follow=False)
     assert page.status == 404

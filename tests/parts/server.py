@@ -15,7 +15,8 @@ _ANNOUNCED = re.compile(r"^\s+(URL|API key|Database|Key file|Sandbox|API)\s{2,}(
 class HoldfastProcess:
     """`holdfast serve --dev` on a free port. `api_key` is empty if the data directory had its first key before.
 
-    A second process on the same `data_dir` or `database` is a restart, or a second server beside the first one.
+    With `dev=False` it runs as in production: no sandbox, no loopback for free. A second process on the same `data_dir`
+    or `database` is a restart, or a second server beside the first one.
     """
 
     def __init__(
@@ -27,12 +28,14 @@ class HoldfastProcess:
         env: Mapping[str, str] | None = None,
         port: int = 0,
         arguments: Sequence[str] = (),
+        dev: bool = True,
     ) -> None:
         self.data_dir = data_dir
         self.database = database
         self.log_path = data_dir / "server.log"
         data_dir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "holdfast.cli.main", "serve", "--dev", "--port", str(port)]
+        command = [sys.executable, "-m", "holdfast.cli.main", "serve", "--port", str(port)]
+        command += ["--dev"] if dev else []
         command += ["--data-dir", str(data_dir)]
         command += ["--database", database] if database else []
         for origin, stand_in in (provider_origins or {}).items():

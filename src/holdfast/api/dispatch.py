@@ -33,7 +33,13 @@ class BodyTooLarge(Invalid):
 
 
 class MethodNotAllowed(HoldfastError):
+    """There is an operation at this path, under another method. `allowed` goes into `Allow` (RFC 9110, 15.5.6)."""
+
     default_code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{method} does not exist here; there is {', '.join(allowed)}")
+        self.allowed = allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class Dispatcher:
         request_id = "req_" + ids.new_id()
         try:
             if not isinstance(match, Match):
-                raise MethodNotAllowed(f"{scope['method']} does not exist here; there is {', '.join(match)}")
+                raise MethodNotAllowed(scope["method"], match)
             answer = await self._answer(match, scope, receive, request_id)
         except Exception as error:
             rendered = self._rendered(error, request_id)

@@ -42,7 +42,12 @@ class Router:
         node.operations[operation.method] = (operation, tuple(names))
 
     def match(self, method: str, raw_path: str) -> "Match | tuple[str, ...] | None":
-        """Return the match; the methods there are if it is only the method that fails; None for an unknown path."""
+        """Return the match; the methods there are if it is only the method that fails; None for an unknown path.
+
+        A path with a NUL is unknown: nothing can be called that, and PostgreSQL text cannot even be asked for it.
+        """
+        if "%00" in raw_path:
+            return None
         segments = raw_path.strip("/").split("/")
         allowed: set[str] = set()
         for node, values in _walk(self._root, segments, 0, ()):
@@ -50,7 +55,7 @@ class Router:
             if found is not None:
                 operation, names = found
                 return Match(operation, {n: unquote(v) for n, v in zip(names, values, strict=True)})
-            allowed.update(node.operations)
+            allowed.update(node.operations, ("HEAD",) if "GET" in node.operations else ())
         return tuple(sorted(allowed)) or None
 
 

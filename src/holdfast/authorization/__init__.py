@@ -8,9 +8,9 @@ after ten minutes. Nothing is stored as an account before the last step.
 Leaves pages and cookies to `connect`, the protocol to `oauth2`, the account to `accounts`.
 """
 
-from holdfast.authorization.attempt import Attempt
+from holdfast.authorization.attempt import Attempt, Landed
 from holdfast.authorization.begin import Begin, Beginning, Begun
-from holdfast.authorization.callback import Callback, Landed
+from holdfast.authorization.callback import Callback
 from holdfast.authorization.finish import Finish
 from holdfast.authorization.start import Opened, Start, Started
 

@@ -64,6 +64,24 @@ class Attempt:
         return Place(self.environment_id, self.id, "pending", 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Where the browser goes from here: to `url`, or to a page of ours if the app named no place to return to."""
+
+    url: str | None
+    error: str | None = None
+    description: str = ""
+    provider_name: str = ""
+
+
+def landed_with_error(attempt: Attempt, provider_name: str, code: str, words: str) -> Landed:
+    """Return the way back to the app with the error, as RFC 6749 section 4.1.2.1 names it."""
+    if attempt.return_to is None:
+        return Landed(None, code, words, provider_name)
+    told = {"error": code, "error_description": words, "state": attempt.app_state}
+    return Landed(back_to(attempt.return_to, told), code, words, provider_name)
+
+
 def back_to(return_to: str, params: Mapping[str, str]) -> str:
     """Return `return_to` with parameters added to its query; parameters of the same name there are replaced."""
     parts = urlsplit(return_to)

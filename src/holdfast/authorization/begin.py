@@ -14,6 +14,7 @@ from holdfast.accounts.install import Intent
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Stage
 from holdfast.connections import Effective
+from holdfast.connections import store as connection_store
 from holdfast.errors import Conflict, Invalid, Unprocessable
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
@@ -69,6 +70,7 @@ class Begin:
             connection = accounts.connections.find(tx, ask.environment_id, ask.name, ask.owner.kind)
             effective = accounts.connections.effective(tx, connection, ask.owner.organization_id)
             _check_usable(effective)
+            _check_client(tx, effective)
             accounts.check_may_act(tx, ask.environment_id, ask.owner, ask.acting_user)
             self._check_return_to(tx, ask)
             self._check_target(tx, ask, connection.id)
@@ -142,6 +144,19 @@ def _check_usable(effective: Effective) -> None:
         )
 
 
+def _check_client(tx: Tx, effective: Effective) -> None:
+    """Refuse if the client has no secret where one is needed: a changed host has cleared it."""
+    ref, dialect = effective.client_ref, effective.provider.oauth2
+    if ref is None or dialect is None or not dialect.client_secret_required or dialect.client_auth == "none":
+        return
+    client = connection_store.client(tx, effective.connection.environment_id, ref)
+    if client is None or client.secret is None:
+        raise Invalid(
+            f"'{effective.connection.name}' has no client secret: set its credentials again",
+            code="invalid_data_integration",
+        )
+
+
 def attempt_entry(attempt: Attempt, name: str, action: Action, actor: Actor, now: float, **data: str | None) -> Entry:
     return Entry(
         environment_id=attempt.environment_id,
@@ -161,4 +176,21 @@ def attempt_entry(attempt: Attempt, name: str, action: Action, actor: Actor, now
             "intent": attempt.intent,
             **data,
         },
+    )
+
+
+def failure_entry(
+    attempt: Attempt, name: str, code: str, words: str, now: float, *, provider_error: str | None = None
+) -> Entry:
+    """Return the entry of an attempt that came to nothing. `provider_error` is the provider's own word, if any."""
+    return attempt_entry(
+        attempt,
+        name,
+        Action.ACCOUNT_CONNECTION_FAILED,
+        Actor("end_user", attempt.acting_user),
+        now,
+        error_code=code,
+        error_reason=words,
+        provider_error=provider_error,
+        provider_error_description=words if provider_error else None,
     )

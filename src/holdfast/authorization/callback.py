@@ -16,30 +16,20 @@ from holdfast.accounts import store as account_store
 from holdfast.accounts.credential import from_grant
 from holdfast.accounts.install import check_identity
 from holdfast.authorization import store
-from holdfast.authorization.attempt import Attempt, Stage, back_to
-from holdfast.authorization.begin import attempt_entry
+from holdfast.authorization.attempt import Attempt, Landed, Stage, back_to, landed_with_error
+from holdfast.authorization.begin import failure_entry
 from holdfast.connections import ClientFactory, Connection, Effective, ProviderClient
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Client
 from holdfast.connections.provider_client import Lost, Unsent
 from holdfast.errors import HoldfastError, NotFound
-from holdfast.events import Action, Actor
+from holdfast.events import Actor
 from holdfast.events import store as log
 from holdfast.oauth2.callback import CallbackCode, CallbackDenied, CallbackForged
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.providers.identity import ProviderIdentity
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """Where the browser goes from here: to `url`, or to a page of ours if the app named no place to return to."""
-
-    url: str | None
-    error: str | None = None
-    description: str = ""
-    provider_name: str = ""
 
 
 class Failed(HoldfastError):
@@ -233,11 +223,7 @@ class Callback:
             await self._accounts.database.transact(
                 lambda tx: self._log_failure(tx, attempt, connection, error, provider_error)
             )
-        provider = arrival.effective.provider.name
-        if attempt.return_to is None:
-            return Landed(None, error.code, error.message, provider)
-        told = {"error": error.code, "error_description": error.message, "state": attempt.app_state}
-        return Landed(back_to(attempt.return_to, told), error.code, error.message, provider)
+        return landed_with_error(attempt, arrival.effective.provider.name, error.code, error.message)
 
     def _log_failure(
         self,
@@ -252,17 +238,7 @@ class Callback:
         if store.advance(tx, emptied(attempt, Stage.FAILED), from_stages=stages):
             log.append(
                 tx,
-                attempt_entry(
-                    attempt,
-                    connection.name,
-                    Action.ACCOUNT_CONNECTION_FAILED,
-                    Actor("end_user", attempt.acting_user),
-                    now,
-                    error_code=error.code if provider_error is None else "provider_error",
-                    error_reason=error.message,
-                    provider_error=provider_error,
-                    provider_error_description=error.message if provider_error else None,
-                ),
+                failure_entry(attempt, connection.name, error.code, error.message, now, provider_error=provider_error),
             )
 
 

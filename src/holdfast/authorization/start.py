@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from holdfast import ids
 from holdfast.accounts import Accounts
 from holdfast.authorization import store
-from holdfast.authorization.attempt import Attempt, Stage
+from holdfast.authorization.attempt import Attempt, Landed, Stage, landed_with_error
+from holdfast.authorization.begin import failure_entry
 from holdfast.connections import ClientFactory, Effective
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Client
 from holdfast.errors import HoldfastError, NotFound
+from holdfast.events import store as log
 from holdfast.oauth2 import pkce
 from holdfast.storage import Connection as Tx
 
@@ -73,6 +75,21 @@ class Start:
         ):
             raise AttemptOver("this link was used already")
         return Started(url, browser)
+
+    async def cancel(self, link: str, browser: str | None) -> Landed:
+        """End an attempt at its user's wish, before the provider was asked. The app is told as of any denial."""
+        opened, _ = await self._find(link, browser)
+        accounts, attempt = self._accounts, opened.attempt
+        words = "the user changed their mind before signing in"
+
+        def work(tx: Tx) -> None:
+            now = accounts.clock.now()
+            ended = replace(attempt, stage=Stage.FAILED, verifier=None)
+            if store.advance(tx, ended, from_stages=(Stage.BEGUN, Stage.STARTED)):
+                log.append(tx, failure_entry(attempt, opened.effective.connection.name, "access_denied", words, now))
+
+        await accounts.database.transact(work)
+        return landed_with_error(attempt, opened.effective.provider.name, "access_denied", words)
 
     async def _find(self, link: str, browser: str | None) -> tuple[Opened, Client | None]:
         accounts = self._accounts

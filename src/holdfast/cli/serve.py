@@ -153,6 +153,11 @@ def _announce(holdfast: Holdfast) -> None:
     console.print(f"  Key file  {config.key_path()}", soft_wrap=True)
     if config.dev:
         console.print(f"  Sandbox   {config.base_url}/lab/sandbox/control")
+        if holdfast.sandbox is not None:  # a pretend provider's secret: it guards nothing
+            console.print(f"            client id {holdfast.sandbox.client_id}", soft_wrap=True)
+            console.print(
+                f"            client secret {holdfast.sandbox.client_secret.reveal()}", soft_wrap=True, markup=False
+            )
     console.print(f"  API       {config.base_url}/openapi.json")
     sys.stdout.flush()
 

@@ -4,6 +4,7 @@ callback."""
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from jinja2 import Environment as Templates
@@ -23,6 +24,8 @@ _log = structlog.get_logger("holdfast.connect")
 
 COOKIE_LIFETIME = 3600
 """Longer than any attempt: one cookie marks the browser for all the attempts it starts within the hour."""
+
+MOST_FORM_BYTES = 4096
 
 _HEADERS = {
     # form-action: the form leads to the provider by a redirect, whose host and further hops we cannot list.
@@ -74,8 +77,11 @@ class ConnectPages:
         """Start: mark the browser and send it to the provider. Only from our own page."""
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return self._problem(Failed("other_site", "this step can be taken from Holdfast's own page only"))
+        browser = request.cookies.get(self._cookie)
         try:
-            return await self._to_provider(request, request.cookies.get(self._cookie))
+            if await _pressed(request) == "cancel":
+                return self._leave(await self._start.cancel(request.path_params["link"], browser))
+            return await self._to_provider(request, browser)
         except HoldfastError as error:
             return self._problem(error)
 
@@ -105,11 +111,12 @@ class ConnectPages:
             )
         except HoldfastError as error:
             return self._problem(error)
-        if landed.url is not None:
-            return RedirectResponse(landed.url, 302, _HEADERS)
-        return self._landed(landed)
+        return self._leave(landed)
 
-    def _landed(self, landed: Landed) -> Response:
+    def _leave(self, landed: Landed) -> Response:
+        """Send the browser back to the app, or show how it ended where there is no way back."""
+        if landed.url is not None:
+            return RedirectResponse(landed.url, 303, _HEADERS)
         if landed.error is None:
             return self._page("done.html", 200, {"app": self._app_name, "provider": landed.provider_name})
         return self._page("failed.html", 400, _problem_facts(landed.error, landed.description, self._app_name))
@@ -122,6 +129,16 @@ class ConnectPages:
 
     def _page(self, name: str, status: int, facts: Mapping[str, Any]) -> Response:
         return HTMLResponse(self._templates.get_template(name).render(facts), status, _HEADERS)
+
+
+async def _pressed(request: Request) -> str:
+    """Return which button of our form was pressed. Reads no more than such a form can hold."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_FORM_BYTES:
+            raise Failed("form_too_large", "this form is larger than ours")
+    return dict(parse_qsl(body.decode("latin-1"))).get("decision", "continue")
 
 
 def _is_prefetch(request: Request) -> bool:
@@ -141,7 +158,6 @@ def _confirm_facts(opened: Opened, app_name: str) -> dict[str, Any]:
         "acting_user": opened.attempt.acting_user if owner.kind == "organization" else "",
         "scopes": [(scope, provider.scope_help.get(scope, "")) for scope in opened.effective.scopes],
         "hosts": sorted(custom.hosts(provider)) if provider.custom else [],
-        "return_to": opened.attempt.return_to,
     }
 
 

@@ -60,12 +60,14 @@ class SqliteDatabase:
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteDatabase":
-        path.parent.mkdir(parents=True, exist_ok=True)
         database = cls(path)
-        database._thread.start()
         try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            database._thread.start()
             await database.transact(lambda tx: tx.exec_driver_sql("SELECT 1").scalar())
-        except (DBAPIError, Unavailable) as error:
+        except (DBAPIError, OSError, Unavailable) as error:
+            if database._thread.ident is not None:
+                await database.close()
             raise Misconfigured(f"cannot open the SQLite database {path}: {_first_line(error)}") from None
         return database
 

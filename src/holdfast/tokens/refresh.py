@@ -264,6 +264,8 @@ class Refresher:
         match outcome:
             case TokenRefusal(kind="dead_grant"):
                 return self._dead(turn, outcome, now)
+            case TokenRefusal(kind="misconfigured") if account.method == "client_credentials":
+                return self._unusable(turn, outcome, now)  # the client refused is the account's own
             case TokenRefusal(kind="misconfigured"):
                 after = _retry(_intent_closed(account, resolving), now, MISCONFIGURED_PAUSE, outcome.description)
                 return after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED

@@ -39,7 +39,7 @@ class LocalKeyFile:
         """Make the file with one new key, mode 0600. Raises Misconfigured if it exists or cannot be made."""
         line = f"{_MARK} {secrets.token_hex(4)} {base64.b64encode(secrets.token_bytes(32)).decode()}\n"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise Misconfigured(f"cannot create the key file {path}: {error.strerror}") from None

@@ -34,6 +34,26 @@ _STATES = {
     "suspended": "disconnected",
 }
 _SOURCES: dict[str, Any] = {"api_key": "api", "end_user": "api", "system": "system", "operator": "dashboard"}
+FAILURE_CODES = frozenset(
+    {
+        "authorization_code_exchange_error",
+        "authorization_state_expired",
+        "auth_method_mismatch",
+        "concurrent_request",
+        "connected_account_limit_reached",
+        "connected_account_not_found",
+        "installation_failed",
+        "invalid_client_id",
+        "invalid_data_integration",
+        "missing_access_token",
+        "missing_code",
+        "provider_error",
+        "reauthorization_needed",
+        "target_deleted",
+        "unexpected_response_format",
+    }
+)
+"""What the wire lists; anything else (a provider's own word, a code of ours) is told as provider_error."""
 BATCH = 200
 """Entries read at a time; some may belong to the family that was not asked for."""
 
@@ -162,7 +182,7 @@ def _failure(entry: Entry) -> dict[str, Any]:
         "provider_slug": data["connection"],
         "user_id": entry.user_id or None,
         "organization_id": entry.organization_id or None,
-        "error_code": data["error_code"],
+        "error_code": data["error_code"] if data["error_code"] in FAILURE_CODES else "provider_error",
         "error_reason": data["error_reason"],
         "provider_error": data["provider_error"],
         "provider_error_description": data["provider_error_description"],

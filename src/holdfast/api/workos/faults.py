@@ -42,6 +42,8 @@ def render(error: Exception) -> Rendered:
     if status == 500 or not isinstance(error, HoldfastError):
         fault = Fault(message="Something went wrong on our side. Quote the request id.", code="internal_error")
         return Rendered(500, fault, {})
+    if isinstance(error, MethodNotAllowed):
+        return Rendered(status, Fault(message=error.message, code=error.code), {"allow": ", ".join(error.allowed)})
     wait = error.retry_after if isinstance(error, TooMany | Unavailable) else None
     fault = Fault(
         message=error.message,

@@ -72,20 +72,20 @@ class Cursor:
     def __init__(self, prefix: str, *, limit: int, after: str | None, before: str | None, order: Order) -> None:
         if after is not None and before is not None:
             raise Invalid("give after or before, not both")
-        if order == "normal":
-            after, before = before, after
         self.newest_first = order != "asc"
         self.limit, self._prefix, self._reversed = limit, prefix, order == "normal"
-        self.after, self.before = self._id(after), self._id(before)
+        self.after, self.before = self._id("after", after), self._id("before", before)
+        if order == "normal":
+            self.after, self.before = self.before, self.after
 
-    def _id(self, cursor: str | None) -> str | None:
+    def _id(self, name: str, cursor: str | None) -> str | None:
         if cursor is None:
             return None
         found = ids.without_prefix(self._prefix, cursor)
         if found is None:
             raise Unprocessable(
-                f"{cursor!r} is not the id of anything in this list",
-                fields=[{"field": "after", "code": "invalid"}],
+                f"{name}: {cursor!r} is not the id of anything in this list",
+                fields=[{"field": name, "code": "invalid"}],
             )
         return found
 

@@ -21,6 +21,7 @@ from holdfast.api.workos.outputs import (
 from holdfast.clock import iso
 from holdfast.connections import Client, Connection, Effective, Override
 from holdfast.connections.connection import redirect_uri
+from holdfast.oauth2.dialect import Dialect
 from holdfast.oauth2.scopes import missing
 from holdfast.providers.entry import Provider
 from holdfast.tokens.policy import missing_required
@@ -33,11 +34,11 @@ DUPLICATE_LABEL = AccountWarning(
 def connected_account(
     account: Account, effective: Effective, *, duplicate_label: bool | None = None
 ) -> ConnectedAccount:
-    """Render an account. `duplicate_label` None = a read, which carries no warnings."""
+    """Render an account. `duplicate_label` None = a read. Only a write with something to warn of carries warnings."""
     secret_client = account.method == "client_credentials"
     warnings: list[AccountWarning] | UnsetType = UNSET
-    if duplicate_label is not None:
-        warnings = [DUPLICATE_LABEL] if duplicate_label else []
+    if duplicate_label:
+        warnings = [DUPLICATE_LABEL]
     return ConnectedAccount(
         id=ids.with_prefix(ACCOUNT, account.id),
         connection_role=account.role,
@@ -138,10 +139,9 @@ def _installation(account: Account) -> Installation:
     )
 
 
-def custom_provider(provider: Provider) -> CustomProvider | None:
-    dialect = provider.oauth2
-    if dialect is None:
-        return None
+def custom_provider(provider: Provider) -> CustomProvider:
+    """Render a custom provider; one that connects by API key has no endpoints, and the defaults for the rest."""
+    dialect = provider.oauth2 or Dialect()
     return CustomProvider(
         name=provider.name,
         authorization_url=dialect.authorize_url,
