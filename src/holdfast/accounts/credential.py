@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from holdfast.accounts.account import Account
 from holdfast.accounts.expiry import due_at, expiry_of, granted_scopes
 from holdfast.oauth2.replies import TokenGrant
-from holdfast.providers.entry import Lifetime
+from holdfast.providers.entry import Lifetime, Provider
 from holdfast.secret import Secret
 from holdfast.vault import Vault
 
@@ -39,16 +39,21 @@ Credential = OAuthCredential | ApiKey | ClientCredential
 
 def from_grant(
     grant: TokenGrant,
-    lifetime: Lifetime,
+    provider: Provider,
     requested: Sequence[str],
     now: float,
     *,
     former: Secret | None = None,
 ) -> OAuthCredential:
-    """Return what a token reply gives. A reply without refresh token keeps the `former` one (RFC 6749 section 6)."""
+    """Return what a token reply gives. A reply without refresh token keeps the `former` one (RFC 6749 section 6).
+
+    Where a provider renews an access token by itself, it is its own refresh token.
+    """
+    lifetime, dialect = provider.lifetime, provider.oauth2
+    renews_itself = dialect is not None and dialect.refresh_with_access_token is not None
     return OAuthCredential(
         access=grant.access_token,
-        refresh=grant.refresh_token or former,
+        refresh=grant.access_token if renews_itself else grant.refresh_token or former,
         expires_at=expiry_of(grant, lifetime, now),
         grant_expires_at=grant.refresh_expires_at or _grant_end(lifetime, now),
         scopes=granted_scopes(grant, requested),

@@ -141,7 +141,7 @@ class Imports:
                 requested = credential.scopes or effective.scopes
                 return from_grant(
                     outcome,
-                    effective.provider.lifetime,
+                    effective.provider,
                     requested,
                     self._accounts.clock.now(),
                     former=credential.refresh,

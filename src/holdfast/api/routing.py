@@ -48,7 +48,8 @@ class Router:
         """
         if "%00" in raw_path:
             return None
-        segments = raw_path.strip("/").split("/")
+        # Only the leading slash goes: with `/data-integrations/` an empty slug would silently mean the list.
+        segments = raw_path.removeprefix("/").split("/")
         allowed: set[str] = set()
         for node, values in _walk(self._root, segments, 0, ()):
             found = node.operations.get("GET" if method == "HEAD" else method)

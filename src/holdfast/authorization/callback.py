@@ -158,9 +158,7 @@ class Callback:
         if not isinstance(outcome, TokenGrant):
             raise _no_grant(outcome, arrival.effective.provider.name)
         identity = await self._identity(arrival, client, outcome, code.kept)
-        credential = from_grant(
-            outcome, arrival.effective.provider.lifetime, arrival.effective.scopes, accounts.clock.now()
-        )
+        credential = from_grant(outcome, arrival.effective.provider, arrival.effective.scopes, accounts.clock.now())
         credential = replace(credential, kept={**code.kept, **credential.kept})
         if attempt.session_bound:
             return await self._prepare_finish(arrival, credential, identity)

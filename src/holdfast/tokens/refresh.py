@@ -176,9 +176,10 @@ class Refresher:
             if _refuses_grant(outcome) and isinstance(turn.intent, policy.Normal):
                 outcome = await self._ask_again(turn, provider, grant, access, outcome)
             return outcome
-        except HoldfastError as error:  # our own side cannot make the request: settings, a damaged secret
-            _log.warning("refresh_not_possible", account=account.id, code=error.code)
-            return Unsent(error.message)
+        except (HoldfastError, ValueError) as error:  # our side cannot make the request: settings, a damaged secret
+            code = error.code if isinstance(error, HoldfastError) else "request_not_possible"
+            _log.warning("refresh_not_possible", account=account.id, code=code)
+            return Unsent(str(error))
 
     async def _prepared(self, turn: _Turn) -> tuple[ProviderClient, Secret | None, Secret | None]:
         account = turn.account
@@ -296,7 +297,8 @@ class Refresher:
             intent_print=None,
         )
         former = self._grant(account)
-        credential = from_grant(grant, lifetime, account.scopes or turn.effective.scopes, now, former=former)
+        requested = account.scopes or turn.effective.scopes
+        credential = from_grant(grant, turn.effective.provider, requested, now, former=former)
         if account.method == "client_credentials":
             return self._minted(renewed, grant, former, credential.expires_at, now)
         if grant.refresh_token is None and account.grant_expires_at and lifetime.refresh_idle is None:

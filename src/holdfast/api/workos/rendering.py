@@ -31,10 +31,8 @@ DUPLICATE_LABEL = AccountWarning(
 )
 
 
-def connected_account(
-    account: Account, effective: Effective, *, duplicate_label: bool | None = None
-) -> ConnectedAccount:
-    """Render an account. `duplicate_label` None = a read. Only a write with something to warn of carries warnings."""
+def connected_account(account: Account, effective: Effective, *, duplicate_label: bool = False) -> ConnectedAccount:
+    """Render an account. Only a write whose label is another account's too carries warnings."""
     secret_client = account.method == "client_credentials"
     warnings: list[AccountWarning] | UnsetType = UNSET
     if duplicate_label:
