@@ -69,7 +69,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
     if unknown:
         raise Misconfigured(f"unknown setting {unknown[0]}; `holdfast settings` lists the known ones")
     values: dict[str, Any] = {
-        item.name: _parse(variable, str(item.type), environ[variable])
+        item.name: _parse(variable, _kind(item.type), environ[variable])
         for variable, item in known.items()
         if variable in environ
     }
@@ -80,6 +80,11 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
 def with_address(config: Config, port: int) -> Config:
     """Return the config with the port that was bound, and a base URL if none was set."""
     return replace(config, port=port, base_url=config.base_url or f"http://localhost:{port}")
+
+
+def _kind(annotation: Any) -> str:
+    """Return a field's type as it is written: `int`, `Path | None`, `Mapping`."""
+    return str(getattr(annotation, "__name__", annotation)).removeprefix("pathlib.")
 
 
 def _parse(variable: str, kind: str, text: str) -> Any:

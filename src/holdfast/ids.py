@@ -26,7 +26,7 @@ def new_id(at: float | None = None) -> str:
         value = (stamp << 80) | secrets.randbits(80)
         if value <= _last and (_last >> 80) - stamp < 10_000:
             value = _last + 1
-        _last = max(_last, value)
+        _last = value  # also after a clock that was set back far: then order begins anew from there
     return encode(value)
 
 

@@ -13,8 +13,17 @@ from holdfast.api.dispatch import Dispatcher, ErrorTail
 from holdfast.api.rate import RateLimiter
 from holdfast.api.workos.faults import render
 from holdfast.clock import FrozenClock
-from holdfast.errors import Conflict, Invalid, Misconfigured, NotFound, Refused, TooMany, Unauthenticated
-from holdfast.errors import Unavailable, Unprocessable
+from holdfast.errors import (
+    Conflict,
+    Invalid,
+    Misconfigured,
+    NotFound,
+    Refused,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    Unprocessable,
+)
 
 MOST_BYTES = 1000
 CANARY = "canary-5f1b0c"

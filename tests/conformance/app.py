@@ -12,7 +12,7 @@ from workos.common.models import CustomProviderDefinitionAuthenticateVia, DataIn
 from workos.pipes.models import CustomProviderDefinition, DataIntegrationCredentialsInput
 
 from tests.conformance.sandbox import Sandbox
-from tests.conformance.sdk import Sdk
+from tests.conformance.sdk import Sdk, everything
 from tests.parts.browser import Browser
 
 RETURN_TO = "http://localhost:3000/connected"
@@ -107,8 +107,8 @@ class App:
 
     async def registered(self, uri: str = RETURN_TO) -> str:
         """Register a redirect URI unless it is there already; return it."""
-        listed = await self.sdk.user_management.list_redirect_uris()
-        if all(item.uri != uri for item in listed.data):
+        listed = await everything(await self.sdk.user_management.list_redirect_uris(limit=100))
+        if all(item.uri != uri for item in listed):
             await self.sdk.user_management.create_redirect_uri(uri=uri)
         return uri
 

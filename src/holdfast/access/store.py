@@ -212,6 +212,20 @@ def list_redirect_uris(tx: Connection, environment_id: str) -> list[RedirectUri]
     return [RedirectUri(row.environment_id, row.id, row.uri, row.created_at) for row in rows]
 
 
+def page_redirect_uris(
+    tx: Connection,
+    environment_id: str,
+    *,
+    limit: int,
+    after: str | None,
+    before: str | None,
+    newest_first: bool,
+) -> list[RedirectUri]:
+    query = select(redirect_uris).where(redirect_uris.c.environment_id == environment_id)
+    rows = page(tx, query, redirect_uris.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
+    return [RedirectUri(row.environment_id, row.id, row.uri, row.created_at) for row in rows]
+
+
 def add_redirect_uri(tx: Connection, new: RedirectUri) -> None:
     tx.execute(
         insert(redirect_uris).values(

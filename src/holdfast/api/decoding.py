@@ -12,7 +12,7 @@ from holdfast.errors import Invalid, Unprocessable
 
 _AT = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
-_STEP = re.compile(r"[^.\[\]]+|\[")
+_STEP = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 # JSON's escape of NUL, with an even number of backslashes before it (an odd one more would make it plain text).
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 

@@ -12,11 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from holdfast import ids
 from holdfast.access import Principal
 from holdfast.api.decoding import BodyDecoder, QueryDecoder
-from holdfast.api.operations import Answer, Call, Operation
+from holdfast.api.operations import LONGEST_ID, Answer, Call, Operation
 from holdfast.api.rate import RateLimiter
 from holdfast.api.routing import Match, Router
-from holdfast.errors import HoldfastError, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
+from holdfast.errors import HoldfastError, Invalid, NotFound, TooMany, Unauthenticated, Unavailable, Unprocessable
 from holdfast.storage.engine import is_unavailable
+from holdfast.vault.sealed import CannotOpen
 
 _log = structlog.get_logger("holdfast.api")
 _encoder = msgspec.json.Encoder()
@@ -100,7 +101,7 @@ class Dispatcher:
         raw = await self._read(headers, receive) if operation.body is not None else b""
         call: Call[object, object] = Call(
             principal=principal,
-            path=match.path,
+            path=_checked(match.path),
             query=self._queries[operation.id].decode(scope["query_string"]),
             body=self._bodies[operation.id].decode(raw) if operation.body is not None else None,
             request_id=request_id,
@@ -136,10 +137,13 @@ class Dispatcher:
         if isinstance(error, DBAPIError | OSError | TimeoutError) and is_unavailable(error):
             _log.error("database_unavailable", request_id=request_id, error=type(error).__name__)
             error = Unavailable("the database does not answer just now: try again", code="database_unavailable")
-        elif not isinstance(error, HoldfastError):
+        elif isinstance(error, CannotOpen):
+            _log.error("stored_secret_refused", request_id=request_id, reason=error.message)
+        rendered = self._render_error(error)
+        if rendered.status == 500:  # ours too, where the door has no status for it
             # The type and the place, never the text: it could quote a value that came with the request.
             _log.error("unexpected_error", request_id=request_id, error=type(error).__name__, at=_place(error))
-        return self._render_error(error)
+        return rendered
 
 
 def _place(error: BaseException) -> str:
@@ -154,6 +158,16 @@ def _bearer(headers: Mapping[bytes, bytes]) -> str:
     if scheme.lower() != b"bearer" or not token:
         raise Unauthenticated("an API key is needed: send `Authorization: Bearer sk_...`")
     return token.strip().decode("latin-1")
+
+
+def _checked(path: dict[str, str]) -> dict[str, str]:
+    """Refuse ids that are longer than any can be. In a body the operation's own struct says so."""
+    for name, value in path.items():
+        if len(value) > LONGEST_ID:
+            raise Unprocessable(
+                f"{name} may hold {LONGEST_ID} characters at most", fields=[{"field": name, "code": "invalid"}]
+            )
+    return path
 
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:

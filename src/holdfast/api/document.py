@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from holdfast import __version__
-from holdfast.api.operations import Nothing, Operation
+from holdfast.api.operations import LONGEST_ID, Nothing, Operation
 
 _REF = "#/components/schemas/{name}"
 _REASONS = {
@@ -83,7 +83,8 @@ def _responses(operation: Operation, error: type[msgspec.Struct]) -> dict[str, A
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     names = re.findall(r"\{(\w+)\}", operation.path)
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID}
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
 
 
 def _query_parameters(kind: type[msgspec.Struct]) -> list[dict[str, Any]]:

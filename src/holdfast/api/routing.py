@@ -44,9 +44,10 @@ class Router:
     def match(self, method: str, raw_path: str) -> "Match | tuple[str, ...] | None":
         """Return the match; the methods there are if it is only the method that fails; None for an unknown path.
 
-        A path with a NUL is unknown: nothing can be called that, and PostgreSQL text cannot even be asked for it.
+        A path with a NUL is unknown: nothing can be called that, and PostgreSQL text cannot even be asked for it. So is
+        one that is not UTF-8: read leniently, several paths would be one.
         """
-        if "%00" in raw_path:
+        if "%00" in raw_path or not _is_text(raw_path):
             return None
         # Only the leading slash goes: with `/data-integrations/` an empty slug would silently mean the list.
         segments = raw_path.removeprefix("/").split("/")
@@ -58,6 +59,14 @@ class Router:
                 return Match(operation, {n: unquote(v) for n, v in zip(names, values, strict=True)})
             allowed.update(node.operations, ("HEAD",) if "GET" in node.operations else ())
         return tuple(sorted(allowed)) or None
+
+
+def _is_text(raw_path: str) -> bool:
+    try:
+        unquote(raw_path, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _walk(

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     Double,
     Integer,
     LargeBinary,
@@ -27,7 +28,18 @@ metadata = MetaData(
 Json = JSON(none_as_null=True)
 Time: Double[float] = Double()
 Ulid = String(26)
-Blob = LargeBinary()
+
+
+class _Blob(LargeBinary):
+    """Bytes. SQLite lets anybody who can write the file put text into such a column: it arrives as bytes too."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        if dialect.name != "sqlite":
+            return super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+        return lambda value: value.encode() if isinstance(value, str) else value
+
+
+Blob = _Blob()
 Count = BigInteger()
 
 NO_ONE = ""

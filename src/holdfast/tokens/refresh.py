@@ -6,27 +6,23 @@ No transaction is open while the provider is asked. The late writer of a lost le
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts import store as account_store
-from holdfast.accounts.credential import from_grant, lay_in
-from holdfast.accounts.expiry import due_at
 from holdfast.accounts.install import account_entry
 from holdfast.clock import Clock
-from holdfast.connections import ClientFactory, Connections, Effective, ProviderClient
+from holdfast.connections import ClientFactory, Connections, ProviderClient
 from holdfast.connections import store as connection_store
-from holdfast.connections.connection import Client
-from holdfast.connections.provider_client import Lost, Outcome, Unsent
+from holdfast.connections.provider_client import Outcome, Unsent
 from holdfast.connections.settings import connection_entry
 from holdfast.errors import HoldfastError
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.ids import opaque
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
-from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
@@ -39,6 +35,15 @@ from holdfast.tokens.outcome import (
     RefreshOutcome,
     RetryAt,
 )
+from holdfast.tokens.verdict import (
+    MISCONFIGURED_PAUSE,
+    Turn,
+    fingerprint_of,
+    grant_in,
+    grant_of,
+    judge,
+    needs_intent,
+)
 from holdfast.vault import Vault
 
 _log = structlog.get_logger("holdfast.tokens")
@@ -47,21 +52,6 @@ POLL_SECONDS = 0.05
 """How often to look whether another process, which holds the lease, has finished."""
 UNSENT_RETRY_SECONDS = 0.2
 """A request that never left may simply be sent again; once, so that a caller is not kept waiting."""
-REFUSALS_TO_GIVE_UP = 3
-"""Unexplained refusals in a row (no invalid_grant, no outage) before an account is called unusable."""
-MISCONFIGURED_PAUSE = 60.0
-"""Seconds a connection with an alert rests: one alert, not a refused request for each of its accounts."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """Our turn to refresh: the account as read under the lease, and all that the request needs."""
-
-    account: Account
-    fence: int
-    effective: Effective
-    client: Client | None
-    intent: policy.Normal | policy.Resolve
 
 
 class _Busy:
@@ -117,7 +107,7 @@ class Refresher:
         waited = 0.0
         while True:
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
-            if isinstance(turn, _Turn):
+            if isinstance(turn, Turn):
                 return await self._settle(turn, await self._ask(turn))
             if not isinstance(turn, _Busy):
                 return turn
@@ -128,7 +118,7 @@ class Refresher:
 
     # Taking the turn
 
-    def _take(self, tx: Tx, seen: Account, force: bool) -> "_Turn | _Busy | RefreshOutcome":
+    def _take(self, tx: Tx, seen: Account, force: bool) -> "Turn | _Busy | RefreshOutcome":
         """Take the lease, read again under it, and write down the intent. All or nothing, in one transaction."""
         now, environment_id = self._clock.now(), seen.environment_id
         fence = account_store.take_lease(tx, environment_id, seen.id, owner=self._name, seconds=self._lease_seconds)
@@ -151,21 +141,17 @@ class Refresher:
         effective = self._connections.effective(tx, connection, account.owner.organization_id)
         client = connection_store.client(tx, environment_id, account.client_ref) if account.client_ref else None
         intent = policy.judge_intent(account, effective.provider.lifetime, now)
-        if account.method == "oauth" and policy.rotates(effective.provider.lifetime):
+        if needs_intent(account, effective.provider.lifetime):
             # An intent that is still open keeps its time: a second crash must not stretch the grace window.
             began = account.intent_at if isinstance(intent, policy.Resolve) and account.intent_at else now
-            account_store.open_intent(tx, account, fence=fence, fingerprint=self._fingerprint(account), at=began)
-        return _Turn(account, fence, effective, client, intent)
-
-    def _fingerprint(self, account: Account) -> str:
-        return policy.fingerprint(self._grant(account) or Secret(account.id))
-
-    def _grant(self, account: Account) -> Secret | None:
-        return self._vault.open(account.grant, account.grant_place()) if account.grant else None
+            account_store.open_intent(
+                tx, account, fence=fence, fingerprint=fingerprint_of(account, self._vault), at=began
+            )
+        return Turn(account, fence, effective, client, intent)
 
     # Asking the provider
 
-    async def _ask(self, turn: _Turn) -> Outcome:
+    async def _ask(self, turn: Turn) -> Outcome:
         account = turn.account
         try:
             provider, grant, access = await self._prepared(turn)
@@ -181,26 +167,24 @@ class Refresher:
             _log.warning("refresh_not_possible", account=account.id, code=code)
             return Unsent(str(error))
 
-    async def _prepared(self, turn: _Turn) -> tuple[ProviderClient, Secret | None, Secret | None]:
+    async def _prepared(self, turn: Turn) -> tuple[ProviderClient, Secret | None, Secret | None]:
         account = turn.account
         values = {**account.config, **account.kept}
-        grant = self._grant(account)
+        grant = grant_of(account, self._vault)
         if account.method == "client_credentials":
             client_id = account.oauth_client_id or ""
             return self._factory.client_of_account(turn.effective, client_id, grant, values), None, None
         access = self._vault.open(account.access, account.access_place()) if account.access else None
         return await self._factory.client_for(turn.effective, turn.client, values), grant, access
 
-    async def _send(
-        self, turn: _Turn, provider: ProviderClient, grant: Secret | None, access: Secret | None
-    ) -> Outcome:
+    async def _send(self, turn: Turn, provider: ProviderClient, grant: Secret | None, access: Secret | None) -> Outcome:
         if turn.account.method == "client_credentials":
             return await provider.mint()
         return await provider.refresh(grant, access, turn.account.scopes)
 
     async def _ask_again(
         self,
-        turn: _Turn,
+        turn: Turn,
         provider: ProviderClient,
         grant: Secret | None,
         access: Secret | None,
@@ -216,7 +200,7 @@ class Refresher:
 
     # Settling
 
-    async def _settle(self, turn: _Turn, outcome: Outcome) -> RefreshOutcome:
+    async def _settle(self, turn: Turn, outcome: Outcome) -> RefreshOutcome:
         """Commit what came of it. A new pair that cannot be written yet is kept and written again until it is."""
         pause = 0.1
         while True:
@@ -225,148 +209,30 @@ class Refresher:
                 break
             except Exception as error:
                 _log.error("refresh_not_committed", account=turn.account.id, error=type(error).__name__)
-                if _grant_in(outcome) is None:
+                if grant_in(outcome) is None:
                     return RetryAt(self._clock.now() + pause, "the result of a refresh could not be stored")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
-        grant = _grant_in(outcome)
+        grant = grant_in(outcome)
         if isinstance(result, Gone) and grant is not None:
             await self._revoke_orphan(turn, grant)
         return result
 
-    def _settle_in(self, tx: Tx, turn: _Turn, outcome: Outcome) -> RefreshOutcome:
+    def _settle_in(self, tx: Tx, turn: Turn, outcome: Outcome) -> RefreshOutcome:
         before, now = turn.account, self._clock.now()
-        after, result, action = self._judged(turn, outcome, now)
+        verdict = judge(turn, outcome, self._vault, now)
+        after, result = verdict.account, verdict.result
         written = account_store.settle(tx, after, fence=turn.fence, credential_version=before.credential_version)
         if not written:
             return self._overtaken(tx, turn)
         name = turn.effective.connection.name
-        log.append(tx, account_entry(after, name, action, Actor.system(), now))
+        log.append(tx, account_entry(after, name, verdict.action, Actor.system(), now))
         if after.status is not before.status:
-            reauthorise = Action.ACCOUNT_REAUTHORIZATION_NEEDED
-            connected = after.status is Status.ACTIVE
-            log.append(
-                tx,
-                account_entry(after, name, Action.ACCOUNT_CONNECTED if connected else reauthorise, Actor.system(), now),
-            )
+            log.append(tx, account_entry(after, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, Actor.system(), now))
         self._alert(tx, turn, result, now)
         return result
 
-    def _judged(self, turn: _Turn, outcome: Outcome, now: float) -> tuple[Account, RefreshOutcome, Action]:
-        """Return the account after the outcome, what to tell the caller, and what to log."""
-        account = turn.account
-        grant = _grant_in(outcome)
-        if grant is not None:
-            after = self._renewed(turn, grant, now)
-            if isinstance(outcome, TokenRefusal):  # a good pair came with a value that must not be kept
-                after = replace(after, warning=outcome.description)
-            return after, Refreshed(after), Action.TOKEN_REFRESHED
-        resolving = isinstance(turn.intent, policy.Resolve)
-        match outcome:
-            case TokenRefusal(kind="dead_grant"):
-                return self._dead(turn, outcome, now)
-            case TokenRefusal(kind="misconfigured") if account.method == "client_credentials":
-                return self._unusable(turn, outcome, now)  # the client refused is the account's own
-            case TokenRefusal(kind="misconfigured"):
-                after = _retry(_intent_closed(account, resolving), now, MISCONFIGURED_PAUSE, outcome.description)
-                return after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED
-            case TokenRefusal(kind="refused") if account.failures + 1 >= REFUSALS_TO_GIVE_UP:
-                return self._unusable(turn, outcome, now)
-            case TokenRefusal(kind="throttled" | "refused"):
-                wait = policy.backoff(account.failures, asked=outcome.retry_after)
-                after = _retry(_intent_closed(account, resolving), now, wait, outcome.description)
-                return after, RetryAt(now + wait, outcome.description), Action.TOKEN_REFRESH_FAILED
-            case Unsent(reason):
-                wait = policy.backoff(account.failures)
-                after = _retry(_intent_closed(account, resolving), now, wait, reason)
-                return after, RetryAt(now + wait, reason), Action.TOKEN_REFRESH_FAILED
-            case Lost(reason):
-                return self._unresolved(turn, reason, None, now)
-            case TokenRefusal():  # 5xx, or a success without a token: the provider may have rotated
-                return self._unresolved(turn, outcome.description, outcome.retry_after, now)
-        raise AssertionError("unreachable")
-
-    def _renewed(self, turn: _Turn, grant: TokenGrant, now: float) -> Account:
-        account, lifetime = turn.account, turn.effective.provider.lifetime
-        renewed = replace(
-            account.to(Status.ACTIVE, now),
-            failures=0,
-            retry_at=None,
-            warning=None,
-            intent_at=None,
-            intent_print=None,
-        )
-        former = self._grant(account)
-        requested = account.scopes or turn.effective.scopes
-        credential = from_grant(grant, turn.effective.provider, requested, now, former=former)
-        if account.method == "client_credentials":
-            return self._minted(renewed, grant, former, credential.expires_at, now)
-        if grant.refresh_token is None and account.grant_expires_at and lifetime.refresh_idle is None:
-            credential = replace(credential, grant_expires_at=account.grant_expires_at)
-        return lay_in(renewed, credential, self._vault, lifetime, now)
-
-    def _minted(
-        self, account: Account, grant: TokenGrant, secret: Secret | None, expires_at: float | None, now: float
-    ) -> Account:
-        version = account.credential_version + 1
-        minted = replace(account, credential_version=version)
-        return replace(
-            minted,
-            access=self._vault.seal(grant.access_token, minted.access_place()),
-            grant=self._vault.seal(secret, minted.grant_place()) if secret else None,
-            expires_at=expires_at,
-            refresh_at=due_at(expires_at, now, Lifetime(), renewable=True),
-            refreshed_at=now,
-            scopes=tuple(grant.scopes) if grant.scopes is not None else account.scopes,
-            kept={**account.kept, **grant.kept},
-        )
-
-    def _dead(self, turn: _Turn, refusal: TokenRefusal, now: float) -> tuple[Account, RefreshOutcome, Action]:
-        lost = isinstance(turn.intent, policy.Resolve)
-        reason = Reason.ROTATION_LOST if lost else Reason.REFRESH_REFUSED
-        name = turn.effective.provider.name
-        detail = (
-            f"{name} no longer accepts this account's refresh token: the answer to an earlier refresh was lost."
-            if lost
-            else f"{name} no longer accepts this account's authorisation ({refusal.error})."
-        ) + " The account's owner has to connect it again."
-        after = replace(
-            turn.account.to(Status.EXPIRED, now, reason=reason, detail=detail),
-            intent_at=None,
-            intent_print=None,
-            refresh_at=None,
-            retry_at=None,
-        )
-        return after, NeedsReauthorization(reason, detail), Action.TOKEN_REFRESH_FAILED
-
-    def _unusable(self, turn: _Turn, refusal: TokenRefusal, now: float) -> tuple[Account, RefreshOutcome, Action]:
-        words = refusal.description or refusal.error
-        detail = f"{turn.effective.provider.name} refuses to refresh this account: {words}."
-        after = replace(
-            turn.account.to(Status.ERROR, now, reason=Reason.UNUSABLE, detail=detail),
-            intent_at=None,
-            intent_print=None,
-            refresh_at=None,
-            retry_at=None,
-        )
-        return after, NeedsReauthorization(Reason.UNUSABLE, detail), Action.TOKEN_REFRESH_FAILED
-
-    def _unresolved(
-        self, turn: _Turn, why: str, asked: float | None, now: float
-    ) -> tuple[Account, RefreshOutcome, Action]:
-        """The provider may have acted: the intent stays open, and the next attempt follows its rule."""
-        wait = policy.backoff(turn.account.failures, asked=asked)
-        fingerprint = self._fingerprint(turn.account)
-        open_intent = policy.rotates(turn.effective.provider.lifetime) and turn.account.method == "oauth"
-        began = turn.account.intent_at if isinstance(turn.intent, policy.Resolve) else now
-        after = replace(
-            _retry(turn.account, now, wait, why),
-            intent_at=began if open_intent else None,
-            intent_print=fingerprint if open_intent else None,
-        )
-        return after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_UNRESOLVED
-
-    def _overtaken(self, tx: Tx, turn: _Turn) -> RefreshOutcome:
+    def _overtaken(self, tx: Tx, turn: Turn) -> RefreshOutcome:
         """Nothing was written: the account is gone, or has a newer credential than the one we started from."""
         account_store.give_up_lease(tx, turn.account.environment_id, turn.account.id, fence=turn.fence)
         current = account_store.get(tx, turn.account.environment_id, turn.account.id)
@@ -375,7 +241,7 @@ class Refresher:
         _log.warning("late_refresh_refused", account=current.id, fence=turn.fence)
         return Refreshed(current)
 
-    def _alert(self, tx: Tx, turn: _Turn, result: RefreshOutcome, now: float) -> None:
+    def _alert(self, tx: Tx, turn: Turn, result: RefreshOutcome, now: float) -> None:
         connection = turn.effective.connection
         if isinstance(result, Misconfigured) and turn.account.method == "oauth":
             why = f"{turn.effective.provider.name} refuses this connection's client: {result.why}"
@@ -385,7 +251,7 @@ class Refresher:
         elif isinstance(result, Refreshed) and connection.alert is not None:
             connection_store.set_alert(tx, connection.environment_id, connection.id, None, now)
 
-    async def _revoke_orphan(self, turn: _Turn, grant: TokenGrant) -> None:
+    async def _revoke_orphan(self, turn: Turn, grant: TokenGrant) -> None:
         """The account was deleted while we refreshed: deletion wins, and what was minted meanwhile is ended too."""
         provider, _, _ = await self._prepared(turn)
         await provider.revoke(grant.refresh_token or grant.access_token)
@@ -407,29 +273,8 @@ def _resting(alert_at: float | None, now: float) -> bool:
     return alert_at is not None and now - alert_at < MISCONFIGURED_PAUSE
 
 
-def _grant_in(outcome: Outcome) -> TokenGrant | None:
-    if isinstance(outcome, TokenGrant):
-        return outcome
-    return outcome.salvaged if isinstance(outcome, TokenRefusal) else None
-
-
 def _refuses_grant(outcome: Outcome) -> bool:
     return isinstance(outcome, TokenRefusal) and outcome.kind == "dead_grant"
-
-
-def _intent_closed(account: Account, resolving: bool) -> Account:
-    """This request used nothing up. An intent left open by an earlier one stays open."""
-    return account if resolving else replace(account, intent_at=None, intent_print=None)
-
-
-def _retry(account: Account, now: float, wait: float, why: str) -> Account:
-    return replace(
-        account,
-        failures=account.failures + 1,
-        retry_at=now + wait,
-        warning=f"the last refresh failed: {why}",
-        updated_at=now,
-    )
 
 
 def _report(task: "asyncio.Task[RefreshOutcome]") -> None:

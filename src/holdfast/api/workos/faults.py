@@ -20,6 +20,7 @@ from holdfast.errors import (
     Unavailable,
     Unprocessable,
 )
+from holdfast.vault.sealed import CannotOpen
 
 STATUSES: tuple[tuple[type[HoldfastError], int], ...] = (
     (BodyTooLarge, 413),
@@ -32,8 +33,13 @@ STATUSES: tuple[tuple[type[HoldfastError], int], ...] = (
     (Conflict, 409),
     (TooMany, 429),
     (Unavailable, 503),
+    (CannotOpen, 503),
 )
-"""First match wins: special classes before their bases."""
+"""First match wins: special classes before their bases.
+
+CannotOpen: a stored secret was altered or moved, or its key is gone. The caller did nothing wrong (so no 4xx) and may
+try again once the operator has mended it; nobody knows when that is, so there is no Retry-After.
+"""
 
 
 def render(error: Exception) -> Rendered:

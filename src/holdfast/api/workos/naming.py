@@ -11,7 +11,6 @@ from holdfast.errors import Invalid, NotFound, Unprocessable
 
 INTEGRATION = "data_integration"
 ACCOUNT = "data_installation"
-CONFIGURATION = "data_integration_configuration"
 EVENT = "event"
 ENDPOINT = "we"
 MEMBERSHIP = "om"

@@ -10,8 +10,8 @@ from holdfast.access.redirects import RedirectUri as Record
 from holdfast.access.redirects import split_redirect
 from holdfast.api.operations import Call, Nothing, Operation
 from holdfast.api.workos.inputs import CreateRedirectUri, PageQuery
-from holdfast.api.workos.naming import REDIRECT_URI, bare
-from holdfast.api.workos.outputs import ListMetadata, RedirectUri, RedirectUriList
+from holdfast.api.workos.naming import REDIRECT_URI, Cursor, bare
+from holdfast.api.workos.outputs import RedirectUri, RedirectUriList
 from holdfast.api.workos.parts import Parts
 from holdfast.clock import iso
 from holdfast.errors import Invalid, NotFound, Unprocessable
@@ -34,7 +34,7 @@ class RedirectUriOperations:
                 path=_PATH,
                 id="list_redirect_uris",
                 summary="List the registered redirect URIs",
-                handler=self.all_of,
+                handler=self.page,
                 query=PageQuery,
                 reply=RedirectUriList,
                 tag=TAG,
@@ -61,12 +61,27 @@ class RedirectUriOperations:
             ),
         ]
 
-    async def all_of(self, call: Call[PageQuery, None]) -> RedirectUriList:
-        found = await self.parts.database.transact(lambda tx: access_store.list_redirect_uris(tx, call.environment_id))
-        return RedirectUriList(
-            data=[_render(record, index == 0) for index, record in enumerate(found)],
-            list_metadata=ListMetadata(),
-        )
+    async def page(self, call: Call[PageQuery, None]) -> RedirectUriList:
+        query = call.query
+        cursor = Cursor(REDIRECT_URI, limit=query.limit, after=query.after, before=query.before, order=query.order)
+
+        def work(tx: Tx) -> tuple[list[Record], str]:
+            found = access_store.page_redirect_uris(
+                tx,
+                call.environment_id,
+                limit=cursor.limit + 1,
+                after=cursor.after,
+                before=cursor.before,
+                newest_first=cursor.newest_first,
+            )
+            oldest = access_store.page_redirect_uris(
+                tx, call.environment_id, limit=1, after=None, before=None, newest_first=False
+            )
+            return found, oldest[0].id if oldest else ""
+
+        found, default = await self.parts.database.transact(work)
+        rows, metadata = cursor.page(found, lambda record: record.id)
+        return RedirectUriList(data=[_render(row, row.id == default) for row in rows], list_metadata=metadata)
 
     async def create(self, call: Call[Nothing, CreateRedirectUri]) -> RedirectUri:
         try:

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from holdfast import ids
 from holdfast.accounts import Account, Reason
-from holdfast.api.workos.naming import ACCOUNT, CONFIGURATION, INTEGRATION, State, is_shown, state_of
+from holdfast.api.workos.naming import ACCOUNT, INTEGRATION, State, is_shown, state_of
 from holdfast.api.workos.outputs import (
     AccountWarning,
     Configuration,
@@ -100,7 +100,7 @@ def data_integration(
         auth_methods=[connection.method],
         credentials=_credentials(connection, client) if oauth else None,
         installation=None if installation is None else _installation(installation),
-        config=_integration_config(connection, provider),
+        config=_disclosed(connection.config, provider),
         custom_provider=custom_provider(provider) if provider.custom else None,
         created_at=iso(connection.created_at),
         updated_at=iso(connection.updated_at),
@@ -111,9 +111,9 @@ def _needs_secret(provider: Provider) -> bool:
     return provider.oauth2 is not None and provider.oauth2.client_secret_required
 
 
-def _integration_config(connection: Connection, provider: Provider) -> dict[str, str]:
+def _disclosed(config: Mapping[str, str], provider: Provider) -> dict[str, str]:
     secret = {name for name, item in provider.config.items() if item.secret}
-    return {name: value for name, value in connection.config.items() if name not in secret}
+    return {name: value for name, value in config.items() if name not in secret}
 
 
 def _credentials(connection: Connection, client: Client | None) -> IntegrationCredentials:
@@ -186,17 +186,17 @@ def configuration(
     organization_id: str,
     base_url: str,
 ) -> Configuration:
-    connection = effective.connection
+    connection, provider = effective.connection, effective.provider
     by_organization = connection.client_supply == "organization"
     own = override.scopes if override is not None and override.scopes is not None else connection.scopes
     return Configuration(
-        id=ids.with_prefix(CONFIGURATION, override.id if override else connection.id),
+        id=ids.with_prefix(INTEGRATION, connection.id),
         organization_id=organization_id,
         slug=connection.name,
-        name=effective.provider.name,
+        name=provider.name,
         enabled=effective.enabled,
         scopes=None if own is None else list(own),
-        config=dict(override.config) if override else {},
+        config=_disclosed((override.config if override else {}) if by_organization else connection.config, provider),
         credentials=ConfigurationCredentials(
             credentials_type="organization",
             has_credentials=client is not None,

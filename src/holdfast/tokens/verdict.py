@@ -1,0 +1,191 @@
+"""What an answer of the provider makes of the account: turn and outcome in, verdict out. Nothing is sent or stored."""
+
+from dataclasses import dataclass, replace
+
+from holdfast.accounts import Account, Reason, Status
+from holdfast.accounts.credential import from_grant, lay_in
+from holdfast.accounts.expiry import due_at
+from holdfast.connections import Effective
+from holdfast.connections.connection import Client
+from holdfast.connections.provider_client import Lost, Outcome, Unsent
+from holdfast.events import Action
+from holdfast.oauth2.replies import TokenGrant, TokenRefusal
+from holdfast.providers.entry import Lifetime
+from holdfast.secret import Secret
+from holdfast.tokens import policy
+from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
+from holdfast.vault import Vault
+
+REFUSALS_TO_GIVE_UP = 3
+"""Unexplained refusals in a row (no invalid_grant, no outage) before an account is called unusable."""
+MISCONFIGURED_PAUSE = 60.0
+"""Seconds a connection with an alert rests: one alert, not a refused request for each of its accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Our turn to refresh: the account as read under the lease, and all that the request needs."""
+
+    account: Account
+    fence: int
+    effective: Effective
+    client: Client | None
+    intent: policy.Normal | policy.Resolve
+
+    @property
+    def resolving(self) -> bool:
+        return isinstance(self.intent, policy.Resolve)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The account afterwards, what to tell the caller, and what to log."""
+
+    account: Account
+    result: RefreshOutcome
+    action: Action
+
+
+def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
+    """Judge what the provider answered, or that it did not. New tokens are sealed for the account."""
+    account = turn.account
+    grant = grant_in(outcome)
+    if grant is not None:
+        after = _renewed(turn, grant, vault, now)
+        if isinstance(outcome, TokenRefusal):  # a good pair came with a value that must not be kept
+            after = replace(after, warning=outcome.description)
+        return Verdict(after, Refreshed(after), Action.TOKEN_REFRESHED)
+    match outcome:
+        case TokenRefusal(kind="dead_grant"):
+            return _dead(turn, outcome, now)
+        case TokenRefusal(kind="misconfigured") if account.method == "client_credentials":
+            return _unusable(turn, outcome, now)  # the client refused is the account's own
+        case TokenRefusal(kind="misconfigured"):
+            after = _failed(_nothing_used_up(turn), now, MISCONFIGURED_PAUSE, outcome.description)
+            return Verdict(after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED)
+        case TokenRefusal(kind="refused") if account.failures + 1 >= REFUSALS_TO_GIVE_UP:
+            return _unusable(turn, outcome, now)
+        case TokenRefusal(kind="throttled" | "refused"):
+            return _later(turn, outcome.description, outcome.retry_after, now)
+        case Unsent(reason):
+            return _later(turn, reason, None, now)
+        case Lost(reason):
+            return _unresolved(turn, reason, None, vault, now)
+        case TokenRefusal():  # 5xx, or a success without a token: the provider may have rotated
+            return _unresolved(turn, outcome.description, outcome.retry_after, vault, now)
+    raise AssertionError("unreachable")
+
+
+def grant_in(outcome: Outcome) -> TokenGrant | None:
+    """Return the tokens that came, be it in a reply that was refused for something else in it."""
+    if isinstance(outcome, TokenGrant):
+        return outcome
+    return outcome.salvaged if isinstance(outcome, TokenRefusal) else None
+
+
+def grant_of(account: Account, vault: Vault) -> Secret | None:
+    """Return what the next token is obtained with: a refresh token, or a client secret."""
+    return vault.open(account.grant, account.grant_place()) if account.grant else None
+
+
+def fingerprint_of(account: Account, vault: Vault) -> str:
+    return policy.fingerprint(grant_of(account, vault) or Secret(account.id))
+
+
+def needs_intent(turn_account: Account, lifetime: Lifetime) -> bool:
+    """Tell whether a request may use up what it is made with. Client credentials are never used up."""
+    return turn_account.method == "oauth" and policy.rotates(lifetime)
+
+
+def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account:
+    account, provider = turn.account, turn.effective.provider
+    renewed = replace(
+        account.to(Status.ACTIVE, now),
+        failures=0,
+        retry_at=None,
+        warning=None,
+        intent_at=None,
+        intent_print=None,
+    )
+    former = grant_of(account, vault)
+    credential = from_grant(grant, provider, account.scopes or turn.effective.scopes, now, former=former)
+    if account.method == "client_credentials":
+        return _minted(renewed, grant, former, credential.expires_at, vault, now)
+    if grant.refresh_token is None and account.grant_expires_at and provider.lifetime.refresh_idle is None:
+        credential = replace(credential, grant_expires_at=account.grant_expires_at)
+    return lay_in(renewed, credential, vault, provider.lifetime, now)
+
+
+def _minted(
+    account: Account, grant: TokenGrant, secret: Secret | None, expires_at: float | None, vault: Vault, now: float
+) -> Account:
+    minted = replace(account, credential_version=account.credential_version + 1)
+    return replace(
+        minted,
+        access=vault.seal(grant.access_token, minted.access_place()),
+        grant=vault.seal(secret, minted.grant_place()) if secret else None,
+        expires_at=expires_at,
+        refresh_at=due_at(expires_at, now, Lifetime(), renewable=True),
+        refreshed_at=now,
+        scopes=tuple(grant.scopes) if grant.scopes is not None else account.scopes,
+        kept={**account.kept, **grant.kept},
+    )
+
+
+def _dead(turn: Turn, refusal: TokenRefusal, now: float) -> Verdict:
+    name = turn.effective.provider.name
+    if turn.resolving:
+        reason = Reason.ROTATION_LOST
+        what = f"{name} no longer accepts this account's refresh token: the answer to an earlier refresh was lost."
+    else:
+        reason = Reason.REFRESH_REFUSED
+        what = f"{name} no longer accepts this account's authorisation ({refusal.error})."
+    return _ended(turn, Status.EXPIRED, reason, f"{what} The account's owner has to connect it again.", now)
+
+
+def _unusable(turn: Turn, refusal: TokenRefusal, now: float) -> Verdict:
+    words = (refusal.description or refusal.error).rstrip(".")
+    detail = f"{turn.effective.provider.name} refuses to renew this account's token: {words}."
+    return _ended(turn, Status.ERROR, Reason.UNUSABLE, detail, now)
+
+
+def _ended(turn: Turn, status: Status, reason: Reason, detail: str, now: float) -> Verdict:
+    after = replace(
+        turn.account.to(status, now, reason=reason, detail=detail),
+        intent_at=None,
+        intent_print=None,
+        refresh_at=None,
+        retry_at=None,
+    )
+    return Verdict(after, NeedsReauthorization(reason, detail), Action.TOKEN_REFRESH_FAILED)
+
+
+def _later(turn: Turn, why: str, asked: float | None, now: float) -> Verdict:
+    wait = policy.backoff(turn.account.failures, asked=asked)
+    after = _failed(_nothing_used_up(turn), now, wait, why)
+    return Verdict(after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_FAILED)
+
+
+def _unresolved(turn: Turn, why: str, asked: float | None, vault: Vault, now: float) -> Verdict:
+    """The provider may have acted: the intent stays open, and the next attempt follows its rule."""
+    wait = policy.backoff(turn.account.failures, asked=asked)
+    after = _failed(turn.account, now, wait, why)
+    if needs_intent(turn.account, turn.effective.provider.lifetime):
+        began = turn.account.intent_at if turn.resolving else now
+        after = replace(after, intent_at=began, intent_print=fingerprint_of(turn.account, vault))
+    return Verdict(after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_UNRESOLVED)
+
+
+def _nothing_used_up(turn: Turn) -> Account:
+    """This request used nothing up. An intent left open by an earlier one stays open."""
+    return turn.account if turn.resolving else replace(turn.account, intent_at=None, intent_print=None)
+
+
+def _failed(account: Account, now: float, wait: float, why: str) -> Account:
+    return replace(
+        account,
+        failures=account.failures + 1,
+        retry_at=now + wait,
+        warning=f"the last refresh failed: {why}",
+        updated_at=now,
+    )

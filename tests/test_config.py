@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from holdfast.config import load
+from holdfast.errors import Misconfigured
+
+
+def test_every_kind_of_setting_can_be_given_as_a_variable() -> None:
+    config = load(
+        {
+            "HOLDFAST_PORT": "9000",
+            "HOLDFAST_DEV": "yes",
+            "HOLDFAST_OUTBOUND_TIMEOUT": "2.5",
+            "HOLDFAST_KEY_FILE": "keys/one",
+            "HOLDFAST_DATA_DIR": "data",
+            "HOLDFAST_APP_NAME": "Acme",
+            "HOLDFAST_PROVIDER_ORIGINS": "https://a.example=http://127.0.0.1:1,https://b.example=http://127.0.0.1:2",
+        }
+    )
+    assert (config.port, config.dev, config.outbound_timeout) == (9000, True, 2.5)
+    assert (config.key_path(), config.data_dir, config.app_name) == (Path("keys/one"), Path("data"), "Acme")
+    assert config.provider_origins == {
+        "https://a.example": "http://127.0.0.1:1",
+        "https://b.example": "http://127.0.0.1:2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("PORT", "many"), ("REQUESTS_PER_MINUTE", "-1"), ("DEV", "perhaps"), ("LEASE_SECONDS", "39")]
+)
+def test_a_value_that_cannot_be_is_refused_at_start(name: str, text: str) -> None:
+    with pytest.raises(Misconfigured):
+        load({f"HOLDFAST_{name}": text})
+
+
+def test_what_the_command_line_says_comes_before_the_environment() -> None:
+    assert load({"HOLDFAST_PORT": "9000"}, port=9001).port == 9001
