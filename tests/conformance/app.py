@@ -73,7 +73,9 @@ class App:
     async def keyed(self, method: str, **changes: Any) -> str:
         """Set up an enabled integration by `api_key` or `client_credentials`; return the slug."""
         definition = (
-            CustomProviderDefinition(name="Acme keys") if method == "api_key" else self.definition(authorization_url=None)
+            CustomProviderDefinition(name="Acme keys")
+            if method == "api_key"
+            else self.definition(authorization_url=None)
         )
         slug = self.new("keys")
         facts: dict[str, Any] = {"enabled": True, "auth_methods": [method], "custom_provider": definition}

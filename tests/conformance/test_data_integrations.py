@@ -246,7 +246,9 @@ async def test_the_organization_owned_root_is_another_than_the_user_owned(app: A
     assert (found.description, value(found.ownership)) == ("for organizations", "organization")
     assert found.redirect_uri != (await sdk.pipes.get_data_integration(slug)).redirect_uri
 
-    changed = await sdk.pipes.update_data_integration_organization(slug, description=None, enabled=True, scopes=["read"])
+    changed = await sdk.pipes.update_data_integration_organization(
+        slug, description=None, enabled=True, scopes=["read"]
+    )
     assert (changed.description, changed.enabled, changed.scopes) == (None, True, ["read"])
     assert (await sdk.pipes.get_data_integration(slug)).description == "for users"
 

@@ -8,6 +8,9 @@ import msgspec
 
 from holdfast.access import Principal
 
+LONGEST_ID = 256
+"""Characters in an id or slug in a path: what the columns hold, and more than any real one has."""
+
 Q = TypeVar("Q", covariant=True)
 B = TypeVar("B", covariant=True)
 

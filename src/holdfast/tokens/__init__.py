@@ -1,10 +1,9 @@
 """Tokens: reading a live one, and refreshing it. The heart.
 
-`policy` decides (pure), `read` vends, `refresh` renews, `verdict` judges what the provider answered (pure), `outcome` names
-what a refresh can come to. A read never waits
-while the token has life enough; a valid token is never refused because something else failed. One function refreshes,
-for reads and for everything else: single flight in the process, then a lease with a fence, an intent before the
-request, and the new pair committed before anything else is looked at.
+`policy` decides and `verdict` judges what the provider answered (both pure), `read` vends, `refresh` renews, `outcome`
+names what a refresh can come to. A read never waits while the token has life enough; a valid token is never refused
+because something else failed. One function refreshes, for reads and for everything else: single flight in the process,
+then a lease with a fence, an intent before the request, and the new pair committed before anything else is looked at.
 
 Leaves the account's record and status to `accounts`, the protocol to `oauth2`.
 """

@@ -82,20 +82,22 @@ class Refresher:
         `account` is what the caller has seen: if its credential has changed since, that change is the answer. `force`
         disregards a pending retry time. Never raises for what a provider does.
         """
+        # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
+        return await asyncio.shield(self._flight(account, force))
+
+    def start(self, account: Account) -> None:
+        """Renew in the background. `drain` knows of it at once."""
+        if (account.environment_id, account.id) not in self._flights:
+            self._flight(account, force=False).add_done_callback(_report)
+
+    def _flight(self, account: Account, force: bool) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.ensure_future(self._fly(account, force))
             self._flights[key] = flight
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
-        return await asyncio.shield(flight)
-
-    def start(self, account: Account) -> None:
-        """Renew in the background."""
-        if (account.environment_id, account.id) not in self._flights:
-            task = asyncio.ensure_future(self.refresh(account))
-            task.add_done_callback(_report)
+        return flight
 
     async def drain(self, seconds: float) -> None:
         """Wait for the flights under way, so that no obtained token is lost at shutdown."""
