@@ -16,7 +16,8 @@ from holdfast.accounts.credential import lay_in
 from holdfast.app import Holdfast
 from holdfast.cli.serve import bind, running, uvicorn_config
 from holdfast.config import Config
-from holdfast.connections.settings import ClientInput, NewConnection
+from holdfast.connections.clients import ClientInput
+from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret

@@ -1,6 +1,7 @@
 """Environments, keys, memberships and redirect URIs on both engines."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -118,3 +119,20 @@ async def test_a_redirect_uri_is_registered_once_and_deleted_once(database: Data
     assert await database.transact(lambda tx: store.delete_redirect_uri(tx, environment_id, uri.id))
     assert not await database.transact(lambda tx: store.delete_redirect_uri(tx, environment_id, uri.id))
     assert await database.transact(lambda tx: store.list_redirect_uris(tx, environment_id)) == []
+
+
+async def test_redirect_uris_are_paged_in_either_direction(database: Database, environment_id: str) -> None:
+    made = [RedirectUri(environment_id, new_id(), f"https://app.example.test/{n}", 1.0) for n in range(4)]
+    foreign = RedirectUri(new_id(), new_id(), "https://app.example.test/0", 1.0)
+    for one in (*made, foreign):
+        await database.transact(lambda tx, one=one: store.add_redirect_uri(tx, one))
+
+    async def page(**asked: Any) -> list[RedirectUri]:
+        whole = {"limit": 2, "after": None, "before": None, "newest_first": False, **asked}
+        return await database.transact(lambda tx: store.page_redirect_uris(tx, environment_id, **whole))
+
+    assert await page() == made[:2]
+    assert await page(after=made[1].id) == made[2:]
+    assert await page(before=made[3].id) == made[1:3]
+    assert await page(newest_first=True) == [made[3], made[2]]
+    assert await page(newest_first=True, after=made[2].id) == [made[1], made[0]]

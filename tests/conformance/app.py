@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from workos import NotFoundError
 from workos.common.models import CustomProviderDefinitionAuthenticateVia, DataIntegrationCredentialType
 from workos.pipes.models import CustomProviderDefinition, DataIntegrationCredentialsInput
 
@@ -84,8 +85,9 @@ class App:
 
     async def sandbox_integration(self) -> str:
         """Return the built-in sandbox's slug, set up if no test has done so before."""
-        listed = await self.sdk.pipes.list_data_integrations(limit=100)
-        if not any(item.slug == "sandbox" and item.ownership == "user" for item in listed.data):
+        try:
+            await self.sdk.pipes.get_data_integration("sandbox")
+        except NotFoundError:
             await self.sdk.pipes.create_data_integration(
                 provider="sandbox", enabled=True, scopes=ALL_SCOPES, credentials=self.credentials()
             )

@@ -3,20 +3,20 @@
 The file is a list of `{"sdk": "workos-python" | "workos-node", "method": str, "passed": bool, "detail": str}`, sorted.
 A method is named as its users write it, from the client's class on: `WorkOSClient.pipes.get_access_token` is the
 synchronous Python one, `AsyncWorkOSClient.pipes.get_access_token` the other, `WorkOS.pipes.getAccessToken` Node's.
-`detail` names the tests, or says what went wrong first. Error classes are rows too: `WorkOSClient.errors.NotFoundError`.
+`detail` names the tests, or tells what went wrong. Error classes are rows too: `WorkOSClient.errors.NotFoundError`.
 
 Two ways in:
 
 - A Python test says what it proves: `@proves("pipes.get_access_token")`. It runs once per client class, and its outcome
   (all phases) becomes that of the method. Several tests may prove one method; it passes if all of them do.
-- Anything else calls `record(sdk, method, passed, detail)`. The Node suite is a test that runs a script which prints one
-  JSON object per line, `{"method": "...", "passed": true, "detail": "..."}`; `record_lines(sdk, text)` takes those.
+- Anything else calls `record(sdk, method, passed, detail)`. The Node suite is a test that runs a script, which prints
+  one JSON object per line, `{"method": "...", "passed": true, "detail": "..."}`; `record_lines(sdk, text)` takes those.
 
 Only what ran is reported: a run of part of the tests writes part of the table.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ import pytest
 PYTHON, NODE = "workos-python", "workos-node"
 FILE = Path(__file__).parents[2] / "build" / "conformance.json"
 _MARK = "proves"
+SUCCEEDED = pytest.StashKey[bool]()
+"""Whether a test's own part passed, for its fixtures to see as they end."""
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
@@ -42,7 +44,7 @@ _rows: dict[tuple[str, str], Row] = {}
 
 
 def proves(*methods: str) -> Callable[[Test], Test]:
-    """Mark a test with the SDK methods whose meaning it checks, without the client's class: `pipes.get_access_token`."""
+    """Mark a test with the SDK methods whose meaning it checks, without the client's class."""
 
     def mark(test: Test) -> Test:
         return getattr(pytest.mark, _MARK)(*methods)(test)  # type: ignore[no-any-return]
@@ -56,7 +58,7 @@ def proven(item: pytest.Item) -> tuple[str, ...]:
 
 
 def record(sdk: str, method: str, passed: bool, detail: str = "") -> None:
-    """Note one outcome. A method recorded more than once passes if it always did; the first failure stays the detail."""
+    """Note one outcome. A method recorded more than once passes if it always did; the first failure is the detail."""
     before = _rows.get((sdk, method))
     if before is None:
         _rows[sdk, method] = Row(sdk, method, passed, detail)
@@ -90,8 +92,10 @@ class Plugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Iterator[None]:  # the wrapper protocol: yields once, returns the report
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         outcome = yield
+        if outcome.when == "call":
+            item.stash[SUCCEEDED] = outcome.passed
         self._note(item, outcome, call)
         return outcome
 

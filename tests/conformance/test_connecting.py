@@ -1,4 +1,4 @@
-"""Connecting by consent: the plain flow and the one bound to the app's session, with the sandbox and a scripted user."""
+"""Connecting by consent: the plain flow and the one bound to the app's session, with a scripted user at the sandbox."""
 
 import pytest
 from workos import BadRequestError, ConflictError, NotFoundError, UnprocessableEntityError

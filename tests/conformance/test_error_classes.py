@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from workos import (
-    APIError,
     AuthenticationError,
     AuthorizationError,
     BadRequestError,
@@ -16,6 +15,7 @@ from workos import (
     ServerError,
     UnprocessableEntityError,
 )
+from workos._errors import APIError
 
 from tests.conformance.app import App, Verifier
 from tests.conformance.report import proves

@@ -1,4 +1,6 @@
-"""What an owner can connect and has connected; and what an organization changes of an integration for its own people."""
+"""What an owner can connect and has connected; and what an organization changes for its own people."""
+
+from typing import Any
 
 import pytest
 from workos import BadRequestError, NotFoundError, UnprocessableEntityError
@@ -10,9 +12,9 @@ from tests.conformance.report import proves
 from tests.conformance.sdk import Sdk, value
 
 
-async def _find(reply: object, slug: str) -> object:
+def _find(reply: Any, slug: str) -> Any:
     """Return the one entry of that slug in a list without pages, None if there is none."""
-    found = [item for item in reply.data if item.slug == slug]  # type: ignore[attr-defined]
+    found = [item for item in reply.data if item.slug == slug]
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -26,8 +28,8 @@ async def test_a_user_sees_what_is_enabled_with_the_accounts_of_one_scope(app: A
     account = await sdk.pipes.create_user_connected_account(user, slug, access_token="one", account_display_name="Me")
 
     mine = await sdk.pipes.list_user_data_providers(user)
-    provider = await _find(mine, slug)
-    assert await _find(mine, disabled) is None
+    provider = _find(mine, slug)
+    assert _find(mine, disabled) is None
     assert provider.id == (await sdk.pipes.get_data_integration(slug)).id
     assert (provider.name, provider.description, provider.integration_type) == ("Acme", "Your calendar", slug)
     assert (provider.scopes, value(provider.connection_owner), provider.credentials_type) == (
@@ -40,7 +42,7 @@ async def test_a_user_sees_what_is_enabled_with_the_accounts_of_one_scope(app: A
     assert (provider.connected_account.id, provider.connected_account.account_display_name) == (account.id, "Me")
     assert [item.id for item in provider.connected_accounts] == [account.id]
 
-    within = await _find(await sdk.pipes.list_user_data_providers(user, organization_id=organization), slug)
+    within = _find(await sdk.pipes.list_user_data_providers(user, organization_id=organization), slug)
     assert (within.connected_account, within.connected_accounts) == (None, [])
 
 
@@ -50,8 +52,8 @@ async def test_all_accounts_are_listed_for_callers_who_know_of_several(app: App,
     first = await sdk.pipes.create_user_connected_account(user, slug, access_token="one")
     second = await sdk.pipes.create_user_connected_account(user, slug, access_token="two", connection_intent="add")
 
-    single = await _find(await sdk.pipes.list_user_data_providers(user), slug)
-    several = await _find(await sdk.pipes.list_user_data_providers(user, supports_multiple_connections=True), slug)
+    single = _find(await sdk.pipes.list_user_data_providers(user), slug)
+    several = _find(await sdk.pipes.list_user_data_providers(user, supports_multiple_connections=True), slug)
 
     assert [item.id for item in single.connected_accounts] == [first.id]
     assert [item.id for item in several.connected_accounts] == [first.id, second.id]
@@ -74,14 +76,14 @@ async def test_an_organization_sees_what_organizations_connect(app: App, sdk: Sd
     ]
 
     listed = await sdk.pipes.list_organization_data_providers(organization)
-    assert await _find(listed, users) is None
-    provider = await _find(listed, shared)
+    assert _find(listed, users) is None
+    provider = _find(listed, shared)
     assert (value(provider.connection_owner), value(provider.ownership)) == ("organization", "organization")
     assert [item.id for item in provider.connected_accounts] == [made[0].id]
     assert (provider.connected_account.user_id, provider.connected_account.organization_id) == (None, organization)
     several = await sdk.pipes.list_organization_data_providers(organization, supports_multiple_connections=True)
-    assert [item.id for item in (await _find(several, shared)).connected_accounts] == [item.id for item in made]
-    other = await _find(await sdk.pipes.list_organization_data_providers(app.new("org")), shared)
+    assert [item.id for item in _find(several, shared).connected_accounts] == [item.id for item in made]
+    other = _find(await sdk.pipes.list_organization_data_providers(app.new("org")), shared)
     assert (other.connected_account, other.connected_accounts) == (None, [])
 
 
@@ -94,9 +96,9 @@ async def test_an_organization_switches_an_integration_off_for_its_people_alone(
     user = (await app.member(organization)).user_id
     await app.member(other, user)
 
-    async def stands(whose: str) -> object:
+    async def stands(whose: str) -> Any:
         listed = await sdk.pipes_provider.list_organization_data_integration_configurations(whose)
-        return await _find(listed, slug)
+        return _find(listed, slug)
 
     before = await stands(organization)
     assert (before.organization_id, before.name, before.enabled) == (organization, "Acme", True)
@@ -113,7 +115,7 @@ async def test_an_organization_switches_an_integration_off_for_its_people_alone(
         await sdk.pipes.authorize_data_integration(slug, user_id=user, organization_id=organization)
     assert off.value.code == "invalid_data_integration"
     assert (await sdk.pipes.authorize_data_integration(slug, user_id=user, organization_id=other)).url
-    assert await _find(await sdk.pipes.list_user_data_providers(user, organization_id=organization), slug) is None
+    assert _find(await sdk.pipes.list_user_data_providers(user, organization_id=organization), slug) is None
 
     back = await sdk.pipes_provider.update_organization_data_integration_configuration(organization, slug, enabled=True)
     assert back.enabled is True
@@ -140,7 +142,7 @@ async def test_an_organizations_own_credentials_are_stored_and_not_shown(app: Ap
     slug, organization = await app.integration(credentials=supplied), app.new("org")
     configure = sdk.pipes_provider.update_organization_data_integration_configuration
     listed = await sdk.pipes_provider.list_organization_data_integration_configurations(organization)
-    before = (await _find(listed, slug)).credentials
+    before = _find(listed, slug).credentials
     assert (value(before.credentials_type), before.has_credentials, before.client_id) == ("organization", False, None)
 
     after = (await configure(organization, slug, client_id="theirs", client_secret="their-secret-4321")).credentials

@@ -1,5 +1,6 @@
 """One journey: an app that uses the official SDK, its user's browser, and every secret either of them came to know."""
 
+import asyncio
 import base64
 import hashlib
 import secrets
@@ -8,6 +9,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import httpx2
 from workos import AsyncWorkOSClient
 from workos.common.models import CustomProviderDefinitionAuthenticateVia, DataIntegrationCredentialType
 from workos.pipes.models import CustomProviderDefinition, DataIntegrationCredentialsInput
@@ -25,11 +27,11 @@ _numbers = count(1)
 
 class Journey:
     def __init__(self, server: HoldfastProcess, browser: Browser, *, api_key: str = "") -> None:
-        self.server, self.browser = server, browser
+        self.server, self.browser, self.api_key = server, browser, api_key or server.api_key
         self.sdk = AsyncWorkOSClient(
-            api_key=api_key or server.api_key, client_id="client_journey", base_url=server.base_url, max_retries=0
+            api_key=self.api_key, client_id="client_journey", base_url=server.base_url, max_retries=0
         )
-        self.secrets: set[str] = {api_key or server.api_key}
+        self.secrets: set[str] = {self.api_key}
 
     async def define(self, *, client_id: str, client_secret: str, basic: bool = True, **facts: Any) -> str:
         """Set a custom provider up; return its slug."""
@@ -59,15 +61,26 @@ class Journey:
             type=DataIntegrationCredentialType("custom"), client_id=client_id, client_secret=client_secret
         )
 
-    async def connect(self, slug: str, user_id: str, *, choose: str | None = None) -> dict[str, str]:
+    async def connect(self, slug: str, user_id: str, *, choose: str | None = None, **asked: Any) -> dict[str, str]:
         """Send the user through our confirmation page and the provider's; return what the app is told at the end."""
-        link = await self.sdk.pipes.authorize_data_integration(slug, user_id=user_id, return_to=RETURN_TO)
-        seen = self.browser.get(link.url)
-        assert user_id in seen.text, "the page names whose account is being connected"
-        assert seen.url == link.url, "and waits for the user"
-        landed = query(await self.browser.walk_async(link.url, stop_at=RETURN_TO, choose=choose))
+        link = await self.sdk.pipes.authorize_data_integration(slug, user_id=user_id, return_to=RETURN_TO, **asked)
+        landed = await self.walk(link.url, user_id, choose=choose)
         assert landed["state"] == link.state
         return landed
+
+    async def walk(self, url: str, user_id: str, *, choose: str | None = None) -> dict[str, str]:
+        seen = await asyncio.to_thread(self.browser.get, url)
+        assert user_id in seen.text, "the page names whose account is being connected"
+        assert seen.url == url, "and waits for the user"
+        return query(await self.browser.walk_async(url, stop_at=RETURN_TO, choose=choose))
+
+    async def post(self, path: str, **body: Any) -> Any:
+        """Call the API without the SDK, for what it has no parameter for; return the answer."""
+        headers = {"authorization": f"Bearer {self.api_key}"}
+        async with httpx2.AsyncClient(base_url=self.server.base_url, headers=headers, trust_env=False) as web:
+            reply = await web.post(path, json=body, timeout=30)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
 
     async def token(self, slug: str, user_id: str) -> str:
         """Read the live token."""

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.journeys.conftest import QUICK
-from tests.journeys.journey import Journey, new
+from tests.journeys.journey import FAILED, RETURN_TO, Journey, new
 from tests.parts.emulate import Emulators
 from tests.parts.server import HoldfastProcess
 
@@ -24,8 +24,8 @@ class Vendor:
 
     name: str
     whoami: str
-    path: tuple[str, ...]
-    """Where the answer names the user,"""
+    member: str
+    """The member of the answer that names the user,"""
     said: str
     """and what it says."""
     label: str
@@ -36,14 +36,13 @@ class Vendor:
         return self.name
 
 
-GITHUB = Vendor("github", "https://api.github.com/user", ("login",), "hubot", "hubot")
+GITHUB = Vendor("github", "https://api.github.com/user", "login", "hubot", "hubot")
 GOOGLE = Vendor(
-    "google", "https://openidconnect.googleapis.com/v1/userinfo", ("email",), "grace@example.com", "grace@example.com"
+    "google", "https://openidconnect.googleapis.com/v1/userinfo", "email", "grace@example.com", "grace@example.com"
 )
-SLACK = Vendor("slack", "https://slack.com/api/auth.test", ("user",), "grace", "Acme", "POST")
-MICROSOFT = Vendor(
-    "microsoft", "https://graph.microsoft.com/v1.0/me", ("mail",), "grace@example.com", "grace@example.com"
-)
+# Slack's token is the app's bot's, whoever consented; and its account is a workspace.
+SLACK = Vendor("slack", "https://slack.com/api/auth.test", "user", "holdfast-test-app", "Acme", "POST")
+MICROSOFT = Vendor("microsoft", "https://graph.microsoft.com/v1.0/me", "mail", "grace@example.com", "grace@example.com")
 VENDORS = (GITHUB, GOOGLE, SLACK, MICROSOFT)
 RENEWING = (GOOGLE, MICROSOFT)
 
@@ -76,24 +75,13 @@ def asked_directly(emulators: Emulators, vendor: Vendor, token: str) -> str | No
     origin, _, path = vendor.whoami.removeprefix("https://").partition("/")
     url = f"{emulators.provider_origins()[f'https://{origin}']}/{path}"
     reply = httpx2.request(vendor.method, url, headers={"authorization": f"Bearer {token}"})
-    if reply.status_code != 200:
-        return None
-    told = reply.json()
-    for name in vendor.path:
-        told = told[name]
-    return str(told)
+    return str(reply.json()[vendor.member]) if reply.status_code == 200 else None
 
 
 async def renewed(journey: Journey, slug: str, user: str) -> str:
     """Read a token that has the longest life one can ask for."""
-    reply = httpx2.post(
-        f"{journey.server.base_url}/data-integrations/{slug}/token",
-        json={"user_id": user, "min_ttl": LONGEST},
-        headers={"authorization": f"Bearer {journey.server.api_key}"},
-        timeout=30,
-    )
-    assert reply.status_code == 200, reply.text
-    token = str(reply.json()["access_token"]["access_token"])
+    reply = await journey.post(f"/data-integrations/{slug}/token", user_id=user, min_ttl=LONGEST)
+    token = str(reply["access_token"]["access_token"])
     journey.secrets.add(token)
     return token
 
@@ -109,6 +97,112 @@ async def test_an_account_is_connected_and_its_token_works_at_the_vendor(
     assert account.account_identifier == vendor.label
     token = await journey.token(vendor.name, user)
     assert asked_directly(emulators, vendor, token) == vendor.said
+    assert asked_directly(emulators, vendor, "never-issued") != vendor.said
     assert emulators.counts()[vendor.name] == before + 1, "the code was used once, the first time right"
     assert await journey.token(vendor.name, user) == token
     assert await journey.events(user) == ["connected"]
+
+
+@pytest.mark.parametrize("vendor", RENEWING, ids=str)
+async def test_a_token_is_renewed_again_and_again(journey: Journey, emulators: Emulators, vendor: Vendor) -> None:
+    user = new("user")
+    assert "error" not in await journey.connect(vendor.name, user, choose=emulators[vendor.name].users[1])
+    tokens = [await journey.token(vendor.name, user)]
+    for _ in range(2):  # Microsoft's refresh token is another one each time; Google's stays and is not sent again
+        before = emulators.counts()[vendor.name]
+        tokens.append(await renewed(journey, vendor.name, user))
+        assert emulators.counts()[vendor.name] == before + 1
+        assert asked_directly(emulators, vendor, tokens[-1]) == vendor.said
+    assert len(set(tokens)) == 3
+    assert await journey.token(vendor.name, user) == tokens[-1]
+
+
+@pytest.mark.parametrize("vendor", (GITHUB, SLACK), ids=str)
+async def test_a_token_that_does_not_end_is_never_renewed(
+    journey: Journey, emulators: Emulators, vendor: Vendor
+) -> None:
+    user = new("user")
+    assert "error" not in await journey.connect(vendor.name, user, choose=emulators[vendor.name].users[1])
+    before = emulators.counts()[vendor.name]
+    assert await renewed(journey, vendor.name, user) == await journey.token(vendor.name, user)
+    assert emulators.counts()[vendor.name] == before
+    read = await journey.sdk.pipes.get_access_token(vendor.name, user_id=user)
+    assert read.active is True
+    assert (read.access_token.expires_at, read.access_token.missing_scopes) == (None, [])
+
+
+@pytest.mark.parametrize("vendor", RENEWING, ids=str)
+async def test_a_grant_that_the_vendor_has_forgotten_needs_its_owner(
+    journey: Journey, emulators: Emulators, vendor: Vendor
+) -> None:
+    """Here the vendor forgets the person too, whose successor of the same name is somebody else."""
+    user, person = new("user"), emulators[vendor.name].users[1]
+    assert "error" not in await journey.connect(vendor.name, user, choose=person)
+    emulators.reset(vendor.name)
+    path = f"/data-integrations/{vendor.name}"
+    refused = await journey.post(f"{path}/token", user_id=user, min_ttl=LONGEST)
+    assert refused == {"active": False, "error": "needs_reauthorization"}
+    assert await journey.events(user) == ["connected", "reauthorization_needed"]
+
+    landed = await journey.connect(vendor.name, user, choose=person)
+    assert landed["error"] == "account_mismatch"
+    assert f"another '{person}'" in landed["error_description"]
+    assert await journey.refused(vendor.name, user) == "needs_reauthorization"
+
+    switch = {"user_id": user, "return_to": RETURN_TO, "allow_account_switch": True}
+    link = await journey.post(f"{path}/authorize", **switch)
+    assert "error" not in await journey.walk(link["url"], user, choose=person)
+    assert asked_directly(emulators, vendor, await journey.token(vendor.name, user)) == vendor.said
+    assert await journey.events(user) == ["connected", "reauthorization_needed", "connected"]
+
+
+async def test_one_owner_connects_two_people_and_can_tell_them_apart(journey: Journey, emulators: Emulators) -> None:
+    user, (ada, grace) = new("user"), emulators.google.users
+    await journey.connect("google", user, choose=grace)
+    await journey.connect("google", user, choose=ada, connection_intent="add", account_display_name="Work")
+    listed = await journey.sdk.pipes.list_user_data_providers(user, supports_multiple_connections=True)
+    [row] = [item for item in listed.data if item.slug == "google"]
+    assert {account.account_identifier for account in row.connected_accounts} == {ada, grace}
+    [added] = [account for account in row.connected_accounts if account.account_display_name == "Work"]
+    assert added.account_identifier == ada
+    read = await journey.sdk.pipes.get_access_token("google", user_id=user, connected_account_id=added.id)
+    assert read.active is True
+    journey.secrets.add(read.access_token.access_token)
+    assert asked_directly(emulators, GOOGLE, read.access_token.access_token) == ada
+
+
+@pytest.mark.parametrize("vendor", (GITHUB, GOOGLE, MICROSOFT), ids=str)
+async def test_a_reconnect_as_somebody_else_changes_nothing(
+    journey: Journey, emulators: Emulators, vendor: Vendor
+) -> None:
+    user, (ada, grace) = new("user"), emulators[vendor.name].users
+    assert "error" not in await journey.connect(vendor.name, user, choose=grace)
+    token = await journey.token(vendor.name, user)
+    landed = await journey.connect(vendor.name, user, choose=ada)
+    assert landed["error"] == "account_mismatch"
+    assert await journey.token(vendor.name, user) == token
+    assert await journey.state(vendor.name, user) == "connected"
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=str)
+async def test_a_wrong_client_secret_is_told_at_once(journey: Journey, emulators: Emulators, vendor: Vendor) -> None:
+    user, organization, app = new("user"), new("org"), emulators[vendor.name]
+    await journey.set_up(vendor.name, client_id=app.client_id, client_secret="another-secret", ownership="organization")
+    landed = await journey.connect(
+        vendor.name, user, choose=app.users[1], connection_owner="organization", organization_id=organization
+    )
+    assert landed["error"] == "invalid_client_id"
+    assert await journey.events(user, [FAILED]) == ["connection_failed"]
+
+
+async def test_what_slack_says_of_the_workspace_goes_with_the_credential(
+    journey: Journey, emulators: Emulators
+) -> None:
+    user = new("user")
+    await journey.connect("slack", user, choose="grace")
+    read = await journey.sdk.pipes.create_data_integration_credential("slack", user_id=user)
+    assert read.active is True
+    journey.secrets.add(read.credential.value)
+    assert read.credential.metadata["team_name"] == "Acme"
+    assert read.credential.metadata["team_id"].startswith("T")
+    assert {"bot_user_id", "user_id"} <= read.credential.metadata.keys()

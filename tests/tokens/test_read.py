@@ -147,11 +147,13 @@ async def test_a_clients_token_is_minted_at_the_first_read_and_again_when_it_end
     assert (await house.stored(account)).status is Status.ACTIVE
 
 
-async def test_a_clients_wrong_secret_pauses_its_account_and_no_connection(house: House) -> None:
+async def test_a_clients_wrong_secret_is_its_accounts_trouble_and_no_connections(house: House) -> None:
     connection = await house.connection(method="client_credentials")
     account = await house.connect_client(connection, "nobody", Secret("nothing-at-all"))
-    with pytest.raises(Unavailable, match="refuses this connection's client"):
-        await house.read(account, connection)
+    read = await house.read(account, connection)
+    assert isinstance(read, Inactive)
+    assert (read.why, read.reason) == ("needs_reauthorization", Reason.UNUSABLE)
+    assert (await house.stored(account)).status is Status.ERROR
     effective = await house.effective(connection)
     assert effective.connection.alert is None
 

@@ -11,7 +11,8 @@ from holdfast.accounts import Account, Reason, Status, store
 from holdfast.accounts.imports import Tokens
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
-from holdfast.connections.settings import Changes, ClientInput
+from holdfast.connections.clients import ClientInput
+from holdfast.connections.settings import Changes
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.providers.entry import Lifetime
@@ -154,11 +155,16 @@ async def test_a_credential_that_came_between_two_refusals_is_used(house: House)
 
 
 async def _put(house: House, connection: Connection, account: Account, text: str) -> None:
+    await _update(house, connection, account, Tokens(access=Secret(text), refresh=Secret(f"{text}-grant")))
+
+
+async def _update(house: House, connection: Connection, account: Account, tokens: Tokens) -> None:
+    """What the app does with PUT."""
     await house.imports.update(
         house.environment_id,
         connection.name,
         account.owner,
-        Tokens(access=Secret(text), refresh=Secret(f"{text}-grant")),
+        tokens,
         account_id=account.id,
         acting_user=None,
         actor=Actor("api_key", "key"),
@@ -450,20 +456,50 @@ async def test_a_label_edited_during_a_refresh_is_kept_beside_the_new_token(hous
     house.sandbox.set(slow_seconds=0.3)
     flight = asyncio.ensure_future(house.holdfast.refresher.refresh(account))
     await _wait_for_request(house, 0)
-    await house.imports.update(
-        house.environment_id,
-        connection.name,
-        account.owner,
-        Tokens(label="Work"),
-        account_id=account.id,
-        acting_user=None,
-        actor=Actor("api_key", "key"),
-        request_id="",
-    )
+    await _update(house, connection, account, Tokens(label="Work"))
     assert isinstance(await flight, Refreshed)
     stored = await house.stored(account)
     assert stored.label == "Work"
     assert house.access_of(stored) != house.access_of(account)
+
+
+async def test_an_account_that_the_app_ends_during_a_refresh_stays_ended_and_keeps_the_new_pair(house: House) -> None:
+    connection, account = await _expired(house)
+    house.sandbox.set(slow_seconds=0.3)
+    flight = asyncio.ensure_future(house.holdfast.refresher.refresh(account))
+    await _wait_for_request(house, 0)
+    await _update(house, connection, account, Tokens(status=Status.EXPIRED))
+    outcome = await flight
+    assert isinstance(outcome, NeedsReauthorization)
+    assert outcome.reason is Reason.SET_BY_APP
+    stored = await house.stored(account)
+    assert (stored.status, stored.reason) == (Status.EXPIRED, Reason.SET_BY_APP)
+    assert house.grant_of(stored) != house.grant_of(account)
+    assert (await house.happened(account)).count(Action.ACCOUNT_REAUTHORIZATION_NEEDED) == 1
+    await _update(house, connection, account, Tokens(status=Status.ACTIVE))
+    await house.expire(account)
+    assert isinstance(await house.holdfast.refresher.refresh(await house.stored(account)), Refreshed)
+
+
+async def test_an_account_emptied_during_a_refresh_stays_empty(house: House) -> None:
+    connection, account = await _expired(house)
+    house.sandbox.set(slow_seconds=0.3)
+    flight = asyncio.ensure_future(house.holdfast.refresher.refresh(account))
+    await _wait_for_request(house, 0)
+    emptied = replace(
+        await house.stored(account),
+        status=Status.EXPIRED,
+        reason=Reason.MEMBERSHIP_ENDED,
+        access=None,
+        grant=None,
+        credential_version=account.credential_version + 1,
+    )
+    await house.holdfast.database.transact(lambda tx: store.save(tx, emptied))
+    outcome = await flight
+    assert isinstance(outcome, NeedsReauthorization)
+    assert outcome.reason is Reason.MEMBERSHIP_ENDED
+    stored = await house.stored(account)
+    assert (stored.status, stored.access, stored.grant) == (Status.EXPIRED, None, None)
 
 
 async def test_a_caller_who_hangs_up_does_not_take_the_refresh_along(house: House) -> None:

@@ -227,11 +227,11 @@ def check_identity(account: Account, identity: ProviderIdentity | None, *, switc
     if account.subject is None or identity is None or identity.id == account.subject or switch:
         return
     was, now = account.identifier or account.subject, identity.label or identity.id
-    raise Conflict(
-        f"this connection belongs to '{was}', and the provider says you are '{now}':"
-        f" sign in there as '{was}', or add a second connection",
-        code="account_mismatch",
-    )
+    if was == now:  # an address given to somebody else, or an account made anew
+        message = f"the provider says that you are another '{now}' than the one this connection belongs to"
+    else:
+        message = f"this connection belongs to '{was}', and the provider says you are '{now}': sign in there as '{was}'"
+    raise Conflict(f"{message}, or add a second connection", code="account_mismatch")
 
 
 def account_entry(

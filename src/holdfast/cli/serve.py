@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from holdfast import __version__
 from holdfast.app import Holdfast, build
+from holdfast.cli.http_protocol import BoundedHttpProtocol
 from holdfast.config import Config, with_address
 from holdfast.errors import Misconfigured
 from holdfast.worker import Worker
@@ -91,7 +92,7 @@ def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
     """Return how we run uvicorn; the benchmark's bare handler is run the same way."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from holdfast import ids
 from holdfast.clock import Clock
 from holdfast.connections import store
+from holdfast.connections.clients import ClientInput, changed_client, new_client
 from holdfast.connections.connection import (
     Client,
     ClientSupply,
@@ -28,16 +29,9 @@ from holdfast.providers import store as provider_store
 from holdfast.providers.entry import Method, Provider
 from holdfast.providers.loader import Catalog
 from holdfast.providers.templates import check_config
-from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.vault import Vault
-
-
-@dataclass(frozen=True, slots=True)
-class ClientInput:
-    client_id: str
-    client_secret: Secret | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +121,7 @@ class Connections:
                 allow_http=self._allow_http,
             )
         connection_id = ids.new_id(now)
-        client = self._new_client(environment_id, connection_id, "", new.client, now) if new.client else None
+        client = new_client(self._vault, environment_id, connection_id, "", new.client, now) if new.client else None
 
         def work(tx: Tx) -> Connection:
             provider = self._provider_for(tx, environment_id, new)
@@ -183,7 +177,7 @@ class Connections:
         now = self._clock.now()
         await self._vault.ready(environment_id)
         current = await self._database.transact(lambda tx: self._with_client(tx, environment_id, name, owner_kind))
-        client, version = self._changed_client(current[0], "", current[1], changes.client, now)
+        change = changed_client(self._vault, current[0], "", current[1], changes.client, now)
         if changes.definition is not None:
             custom.check_custom(
                 changes.definition, catalogue_has=lambda _: False, allow_http=self._allow_http, exists=True
@@ -194,11 +188,11 @@ class Connections:
             if changes.client is not None and (before.method != "oauth" or before.client_supply != "custom"):
                 raise Invalid("credentials can be set on OAuth integrations with credentials of type custom only")
             connection = _changed(before, changes, now)
-            if client is not None:
-                _store_client(tx, client, version)
-                connection = replace(connection, client_ref=client.id, alert=None, alert_at=None)
+            if change is not None:
+                change.store(tx)
+                connection = replace(connection, client_ref=change.client.id, alert=None, alert_at=None)
             if changes.definition is not None:
-                self._redefine(tx, connection, changes.definition, client, actor, now)
+                self._redefine(tx, connection, changes.definition, change.client if change else None, actor, now)
             store.save(tx, connection)
             log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now))
             return connection
@@ -223,7 +217,7 @@ class Connections:
             raise Invalid(
                 "client_id, client_secret and config are for integrations where each organization supplies its own"
             )
-        client, version = self._changed_client(connection, organization_id, existing, changes.client, now)
+        change = changed_client(self._vault, connection, organization_id, existing, changes.client, now)
 
         def work(tx: Tx) -> Override:
             before = store.override(tx, environment_id, organization_id, name)
@@ -243,9 +237,9 @@ class Connections:
                 values["scopes"] = None if changes.scopes is None else tuple(changes.scopes)
             if changes.config is not None:
                 values["config"] = check_config(provider, changes.config, scope=None)
-            if client is not None:
-                _store_client(tx, client, version)
-                values["client_ref"] = client.id
+            if change is not None:
+                change.store(tx)
+                values["client_ref"] = change.client.id
             record = replace(record, **values)
             store.save_override(tx, record)
             overridden = connection_entry(connection, Action.CONNECTION_OVERRIDDEN, actor, now)
@@ -292,60 +286,6 @@ class Connections:
             # Secrets given for the old hosts are not sent to new ones: they have to be supplied again.
             store.clear_secrets(tx, environment_id, provider.slug, keep=client.id if client else None, at=now)
         log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_CHANGED, actor, now))
-
-    def _new_client(
-        self, environment_id: str, connection_id: str, organization_id: str, given: ClientInput, now: float
-    ) -> Client:
-        blank = Client(
-            environment_id=environment_id,
-            id=ids.new_id(now),
-            connection_id=connection_id,
-            organization_id=organization_id,
-            client_id=given.client_id,
-            secret=None,
-            secret_version=0,
-            secret_last4="",
-            former_secret=None,
-            created_at=now,
-            updated_at=now,
-        )
-        return self._with_secret(blank, given.client_secret, now)
-
-    def _changed_client(
-        self,
-        connection: Connection,
-        organization_id: str,
-        current: Client | None,
-        given: ClientInput | None,
-        now: float,
-    ) -> tuple[Client | None, int | None]:
-        """Return the client to store and the secret version it replaces; None, None where nothing changes."""
-        if given is None:
-            return None, None
-        if current is None or current.client_id != given.client_id:
-            new = self._new_client(connection.environment_id, connection.id, organization_id, given, now)
-            return new, None
-        return self._with_secret(current, given.client_secret, now), current.secret_version
-
-    def _with_secret(self, client: Client, secret: Secret | None, now: float) -> Client:
-        if secret is None:
-            return client
-        version = client.secret_version + 1
-        return replace(
-            client,
-            secret=self._vault.seal(secret, client.secret_place(version)),
-            secret_version=version,
-            secret_last4=secret.last4(),
-            former_secret=client.secret,
-            updated_at=now,
-        )
-
-
-def _store_client(tx: Tx, client: Client, replaces: int | None) -> None:
-    if replaces is None:
-        store.add_client(tx, client)
-    elif not store.save_client(tx, client, expected_version=replaces):
-        raise Conflict("the client secret was changed by someone else at the same moment: try again")
 
 
 def _check_new(new: NewConnection, provider: Provider) -> None:

@@ -224,12 +224,17 @@ class Refresher:
         before, now = turn.account, self._clock.now()
         verdict = judge(turn, outcome, self._vault, now)
         after, result = verdict.account, verdict.result
+        current = account_store.get(tx, before.environment_id, before.id, lock=True)
+        if current is not None and current.status is not before.status:
+            # Ended or paused while we asked: that stands, and a new pair is kept for the day it is taken back.
+            after = replace(after, status=current.status, reason=current.reason, detail=current.detail)
+            result = _ended(current)
         written = account_store.settle(tx, after, fence=turn.fence, credential_version=before.credential_version)
         if not written:
             return self._overtaken(tx, turn)
         name = turn.effective.connection.name
         log.append(tx, account_entry(after, name, verdict.action, Actor.system(), now))
-        if after.status is not before.status:
+        if result is verdict.result and after.status is not before.status:
             log.append(tx, account_entry(after, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, Actor.system(), now))
         self._alert(tx, turn, result, now)
         return result
@@ -241,7 +246,7 @@ class Refresher:
         if current is None:
             return Gone()
         _log.warning("late_refresh_refused", account=current.id, fence=turn.fence)
-        return Refreshed(current)
+        return Refreshed(current) if current.status is Status.ACTIVE else _ended(current)
 
     def _alert(self, tx: Tx, turn: Turn, result: RefreshOutcome, now: float) -> None:
         connection = turn.effective.connection
@@ -263,12 +268,16 @@ def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool)
     if account.credential_version != seen.credential_version and account.status is Status.ACTIVE:
         return Refreshed(account)
     if account.status is not Status.ACTIVE:
-        return NeedsReauthorization(account.reason or Reason.UNUSABLE, account.detail or "")
+        return _ended(account)
     if account.grant is None:
         return NeedsReauthorization(Reason.NO_REFRESH_TOKEN, "there is no refresh token")
     if account.retry_at is not None and account.retry_at > now and not force:
         return RetryAt(account.retry_at, account.warning or "the last refresh failed")
     return None
+
+
+def _ended(account: Account) -> NeedsReauthorization:
+    return NeedsReauthorization(account.reason or Reason.UNUSABLE, account.detail or "")
 
 
 def _resting(alert_at: float | None, now: float) -> bool:

@@ -101,9 +101,11 @@ class Vault:
         for owner, version, wrapped, wrapped_by in await self._database.transact(
             lambda tx: store.load(tx, environment_id)
         ):
-            ring = self._rings.setdefault(owner, _Ring({}, 0))
-            if version not in ring.keys:
+            known = self._rings.get(owner)
+            if known is None or version not in known.keys:
                 data_key = await self._provider.unwrap(wrapped, wrapped_by, _context(owner, version))
+                # Only now: a ring that others can see has a key in it.
+                ring = self._rings.setdefault(owner, _Ring({}, 0))
                 ring.keys[version] = AESGCM(data_key)
                 if owner == SYSTEM:
                     self._lookup_key = _derive(data_key, b"lookup")
