@@ -106,9 +106,7 @@ async def test_accounts_of_one_owner_come_oldest_first(database: Database, envir
 async def test_saving_raises_the_version_and_leaves_the_lease_alone(database: Database, environment_id: str) -> None:
     account = an_account(environment_id)
     await _add(database, account)
-    taken = await database.transact(
-        lambda tx: store.take_lease(tx, environment_id, account.id, owner="me", seconds=60)
-    )
+    taken = await database.transact(lambda tx: store.take_lease(tx, environment_id, account.id, owner="me", seconds=60))
     await database.transact(lambda tx: store.save(tx, replace(account, label="new")))
     found = await _get(database, account)
     assert (found.label, found.version, found.fence) == ("new", 2, taken)
@@ -126,9 +124,7 @@ async def test_a_refresh_is_settled_under_its_own_fence_and_credential_version_o
 ) -> None:
     account = an_account(environment_id, credential_version=5, access=Sealed(b"old"), label="before")
     await _add(database, account)
-    fence = await database.transact(
-        lambda tx: store.take_lease(tx, environment_id, account.id, owner="me", seconds=60)
-    )
+    fence = await database.transact(lambda tx: store.take_lease(tx, environment_id, account.id, owner="me", seconds=60))
     assert fence == 1
     renewed = replace(account, credential_version=6, access=Sealed(b"new"), label="stale", expires_at=7.0)
     assert (
@@ -141,9 +137,7 @@ async def test_a_refresh_is_settled_under_its_own_fence_and_credential_version_o
     assert found.label == "before", "a refresh writes nothing but the credential"
     assert (found.access, found.expires_at) == ((Sealed(b"new"), 7.0) if written else (Sealed(b"old"), None))
     assert found.version == (2 if written else 1)
-    free = await database.transact(
-        lambda tx: store.take_lease(tx, environment_id, account.id, owner="b", seconds=60)
-    )
+    free = await database.transact(lambda tx: store.take_lease(tx, environment_id, account.id, owner="b", seconds=60))
     assert free == (2 if written else None), "settling gives up the lease, a late writer leaves it"
 
 

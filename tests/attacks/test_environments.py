@@ -77,7 +77,9 @@ def theirs(attacked: HoldfastProcess) -> Iterator[tuple[App, dict[str, str]]]:
         "POST", f"/user_management/users/{USER}/connected_accounts/github", {"access_token": "their-access-token"}
     )
     ids["account"] = imported.json()["id"]
-    configured = app.call("PUT", f"/organizations/{ORGANIZATION}/data_integration_configurations/github", {"enabled": True})
+    configured = app.call(
+        "PUT", f"/organizations/{ORGANIZATION}/data_integration_configurations/github", {"enabled": True}
+    )
     assert configured.status_code == 200, configured.text
     made = {
         "om": ("/user_management/organization_memberships", {"user_id": USER, "organization_id": ORGANIZATION}),
@@ -217,9 +219,7 @@ def test_one_users_account_is_not_anothers(app: App) -> None:
     assert app.token(user, organization_id="org_1") == {"active": False, "error": "not_installed"}
     for near in (user.upper(), f" {user}", f"{user} ", user + "0", "%", "_" * len(user), user[:-1] + "%"):
         assert app.token(near) == {"active": False, "error": "not_installed"}
-    reply = app.call(
-        "POST", "/data-integrations/sandbox/token", {"user_id": stranger, "connected_account_id": account}
-    )
+    reply = app.call("POST", "/data-integrations/sandbox/token", {"user_id": stranger, "connected_account_id": account})
     assert reply.status_code == 404
 
 

@@ -26,7 +26,7 @@ from tests.attacks.app import (
 from tests.attacks.provider import EvilProvider, Says, Seen
 from tests.parts.browser import Browser, Page
 
-MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(2)>\'{{7*7}}{% raw %}'
+MARKUP = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}{% raw %}"
 
 
 def a_slug(word: str) -> str:
@@ -134,7 +134,7 @@ def test_markup_in_a_return_address_goes_back_encoded(app: App, browser: Browser
     known = query_of(callback)
     params = f"state={known['state']}&iss={quote(known['iss'])}&error=x&error_description={quote(MARKUP)}%0d%0aX-Evil:1"
     page = browser.get(f"{callback.partition('?')[0]}?{params}", follow=False)
-    assert page.status == 302
+    assert page.status in (302, 303)
     assert "x-evil" not in page.headers
     assert not re.search(r"[<>\"\r\n]", page.headers["location"])
 

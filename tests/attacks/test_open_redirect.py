@@ -89,13 +89,12 @@ def test_open_redirect_in_development(app: App, url: str) -> None:
 def _refused(app: App, slug: str, url: str) -> None:
     for more in ({}, challenge()[1]):
         reply = app.authorize(anyone(), slug, return_to=url, **more)
-        # 422: a control character, which no member may hold.
-        assert reply.status_code in (400, 422), reply.text
+        assert reply.status_code == 400, reply.text
         assert "error" not in reply.json(), "the Node SDK would take a body with `error` for an OAuth error"
         assert reply.json()["code"] in (
             "invalid_return_to",
             "return_to_requires_exact_match",
-            "invalid_request_parameters",
+            "invalid_json",  # a NUL, which no body may hold
         )
 
 
@@ -135,7 +134,7 @@ def test_a_session_bound_flow_cannot_do_without_a_destination(plain: App) -> Non
 @pytest.mark.parametrize("url", [*NOT_A_DESTINATION, *UNPRINTABLE])
 def test_what_is_no_destination_cannot_be_registered_as_one(plain: App, url: str) -> None:
     before = plain.call("GET", "/user_management/redirect_uris").json()["data"]
-    assert plain.call("POST", "/user_management/redirect_uris", {"uri": url}).status_code == 422
+    assert plain.call("POST", "/user_management/redirect_uris", {"uri": url}).status_code in (400, 422)
     assert plain.call("GET", "/user_management/redirect_uris").json()["data"] == before
 
 

@@ -104,12 +104,8 @@ def outbound(names: Names | None = None, allow_private: bool = False) -> Outboun
     )
 
 
-@pytest.mark.parametrize(
-    "ip", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "64:ff9b::7f00:1"]
-)
-async def test_a_public_name_with_a_private_address_is_refused_before_any_connection(
-    capture: Capture, ip: str
-) -> None:
+@pytest.mark.parametrize("ip", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "64:ff9b::7f00:1"])
+async def test_a_public_name_with_a_private_address_is_refused_before_any_connection(capture: Capture, ip: str) -> None:
     async with outbound(Names(innocent_example=[[ip]])) as client:
         with pytest.raises(Blocked):
             await client.send(Request("GET", f"https://innocent.example:{capture.port}/"))
@@ -171,9 +167,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked(capture: Capt
     assert len(capture.seen) == 1
 
 
-async def test_a_proxy_in_the_environment_is_not_believed(
-    capture: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_proxy_in_the_environment_is_not_believed(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{capture.port}")
     async with outbound(Names(evil_example=[["10.0.0.1"]])) as client:
@@ -221,9 +215,7 @@ async def test_a_credential_does_not_travel_to_another_origin(capture: Capture) 
     names = Names(first_example=[["127.0.0.1"]], second_example=[["127.0.0.1"]])
     second = f"http://second.example:{capture.port}/end"
     async with outbound(names, allow_private=True) as client:
-        reply = await client.fetch(
-            Request("GET", f"http://first.example:{capture.port}/?to={second}", SECRET_HEADERS)
-        )
+        reply = await client.fetch(Request("GET", f"http://first.example:{capture.port}/?to={second}", SECRET_HEADERS))
     assert reply.body == b"inside"
     first, last = capture.seen
     assert first.headers["Authorization"] == "Bearer canary"

@@ -93,9 +93,7 @@ async def test_of_twenty_callbacks_at_once_one_advances_the_attempt(
     assert sorted(won) == [False] * 19 + [True]
 
 
-async def test_an_attempt_advances_from_the_stages_named_and_no_others(
-    database: Database, environment_id: str
-) -> None:
+async def test_an_attempt_advances_from_the_stages_named_and_no_others(database: Database, environment_id: str) -> None:
     one = an_attempt(environment_id)
     await database.transact(lambda tx: store.add(tx, one))
     finished = replace(one, stage=Stage.FINISHED)

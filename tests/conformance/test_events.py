@@ -129,6 +129,12 @@ async def test_a_name_that_no_event_has_is_refused(sdk: Sdk) -> None:
     assert failed.value.errors == [{"field": "events", "code": "invalid"}]
 
 
+@proves("events.list_events")
+async def test_an_app_that_polls_for_other_products_too_gets_our_part(sdk: Sdk) -> None:
+    listed = await sdk.events.list_events(events=["user.created", "pipes.connected_account.disconnected"])
+    assert all(event.event == "pipes.connected_account.disconnected" for event in listed.data)
+
+
 async def _import(app: App, sdk: Sdk, slug: str, organization: str) -> str:
     """Give a new member an account; return its id."""
     user = (await app.member(organization)).user_id

@@ -95,9 +95,7 @@ def test_a_header_of_the_providers_own() -> None:
 
 def test_a_key_as_the_user_name() -> None:
     auth = CallAuth(kind="basic", username="{token}")
-    assert (
-        basic(request(Call(url="https://api.example/x", auth=auth)).headers["Authorization"]) == "tok/en+1:"
-    )
+    assert basic(request(Call(url="https://api.example/x", auth=auth)).headers["Authorization"]) == "tok/en+1:"
 
 
 def test_a_missing_client_id_is_named() -> None:
@@ -168,8 +166,6 @@ def test_stripe_is_deauthorised_with_the_platforms_key() -> None:
     provider = ENTRIES["stripe"]
     assert provider.revoke is not None
     values = settle(provider, {"stripe_user_id": "acct_1"})
-    sent = build(
-        provider.revoke.call, values=values, token=TOKEN, client_id="ca_1", client_secret=Secret("sk_1")
-    )
+    sent = build(provider.revoke.call, values=values, token=TOKEN, client_id="ca_1", client_secret=Secret("sk_1"))
     assert sent.headers["Authorization"] == "Bearer sk_1"
     assert parse_qs((sent.body or b"").decode()) == {"client_id": ["ca_1"], "stripe_user_id": ["acct_1"]}

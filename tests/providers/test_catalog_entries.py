@@ -265,9 +265,7 @@ def test_evidence_is_enough(entry: Provider) -> None:
 def test_no_entry_is_left_behind_when_others_are_checked_again() -> None:
     """Measured against the newest check, not against today: an old release has to build forever."""
     checked = {
-        entry.slug: datetime.date.fromisoformat(entry.checked_on)
-        for entry in ENTRIES.values()
-        if entry.checked_on
+        entry.slug: datetime.date.fromisoformat(entry.checked_on) for entry in ENTRIES.values() if entry.checked_on
     }
     newest = max(checked.values())
     assert [slug for slug, day in checked.items() if (newest - day).days >= 400] == []

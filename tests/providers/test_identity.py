@@ -45,9 +45,7 @@ def test_a_providers_reply_names_the_account(slug: str) -> None:
     assert read_identity(identity, reply) == expected
 
 
-@pytest.mark.parametrize(
-    "reply", [{}, {"id": None}, {"id": ""}, {"id": " "}, {"id": True}, {"id": {"a": 1}}, [], None]
-)
+@pytest.mark.parametrize("reply", [{}, {"id": None}, {"id": ""}, {"id": " "}, {"id": True}, {"id": {"a": 1}}, [], None])
 def test_a_reply_that_names_nobody_is_nobody(reply: object) -> None:
     assert read_identity(Identity(id="id"), reply) is None
 
@@ -87,9 +85,7 @@ def test_sites_may_stand_in_a_member_or_be_the_reply() -> None:
 def test_granted_scopes_are_read_from_their_own_call() -> None:
     call = Call(url="https://api.example/me/permissions")
     listed = GrantedScopes(call=call, list="data", scope="permission", status="status")
-    reply = {
-        "data": [{"permission": "email", "status": "granted"}, {"permission": "ads", "status": "declined"}]
-    }
+    reply = {"data": [{"permission": "email", "status": "granted"}, {"permission": "ads", "status": "declined"}]}
     assert read_granted_scopes(listed, reply) == ("email",)
     assert read_granted_scopes(GrantedScopes(call=call, list="[]"), ["a", "b"]) == ("a", "b")
     assert read_granted_scopes(listed, {"error": "x"}) == ()

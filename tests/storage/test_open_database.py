@@ -1,7 +1,6 @@
 """What an operator reads when the database cannot be used: one line, and no secret in it."""
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -72,7 +71,7 @@ async def postgres_fourteen(postgres: Postgres) -> AsyncIterator[str]:
         sink.close()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream = await asyncio.open_unix_connection(os.path.join(folder, ".s.PGSQL.5432"))
+        upstream = await asyncio.open_unix_connection(Path(folder) / ".s.PGSQL.5432")
         await asyncio.gather(pump(reader, upstream[1]), pump(upstream[0], writer), return_exceptions=True)
 
     server = await asyncio.start_server(relay, "127.0.0.1", 0)

@@ -149,4 +149,3 @@ async def test_sqlite_waits_for_a_second_process_that_holds_the_write_lock(
     await asyncio.gather(holding, waiting)
     await other.close()
     assert await _stored(database_url, environment_id) == {"slow", "quick"}
-

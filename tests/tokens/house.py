@@ -183,9 +183,7 @@ class House:
 
     async def entries(self, account: Account) -> list[Entry]:
         return await self.holdfast.database.transact(
-            lambda tx: log.list_entries(
-                tx, self.environment_id, actions=list(Action), limit=100, account_id=account.id
-            )
+            lambda tx: log.list_entries(tx, self.environment_id, actions=list(Action), limit=100, account_id=account.id)
         )
 
     async def happened(self, account: Account) -> list[Action]:
@@ -251,9 +249,7 @@ def _house(holdfast: Holdfast, clock: FrozenClock, sandbox: Sandbox | None) -> H
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-async def built_house(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[House]:
+async def built_house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     data_dir = tmp_path_factory.mktemp("house")
     database = ""
     if request.param == "postgresql":

@@ -88,9 +88,7 @@ def test_without_a_way_to_a_token_the_owner_is_needed(given: Account, reason: Re
     ("life", "min_ttl", "expected"),
     [(3600, 60, 60), (240, 60, 60), (60, 60, 15), (4, 60, 1), (0, 60, 0), (None, 60, 60), (3600, 0, 0)],
 )
-def test_a_short_lived_token_is_not_renewed_at_each_read(
-    life: float | None, min_ttl: float, expected: float
-) -> None:
+def test_a_short_lived_token_is_not_renewed_at_each_read(life: float | None, min_ttl: float, expected: float) -> None:
     given = account(ends=None if life is None else life, refreshed_at=NOW)
     assert policy.default_ttl(given, min_ttl) == expected
 

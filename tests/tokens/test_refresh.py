@@ -482,7 +482,7 @@ async def test_an_account_that_the_app_ends_during_a_refresh_stays_ended_and_kee
 
 
 async def test_an_account_emptied_during_a_refresh_stays_empty(house: House) -> None:
-    connection, account = await _expired(house)
+    _, account = await _expired(house)
     house.sandbox.set(slow_seconds=0.3)
     flight = asyncio.ensure_future(house.holdfast.refresher.refresh(account))
     await _wait_for_request(house, 0)

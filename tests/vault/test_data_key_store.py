@@ -4,9 +4,8 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from holdfast.ids import new_id
-from holdfast.storage import Database
+from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import migrate
-from holdfast.storage import open_database
 from holdfast.vault import store
 
 

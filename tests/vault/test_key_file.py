@@ -80,9 +80,7 @@ KEY = base64.b64encode(b"k" * 32).decode()
         (f"holdfast-kek-1 a {KEY}\nholdfast-kek-1 b x", "holds a damaged key: b"),
     ],
 )
-def test_what_is_no_key_file_is_refused_in_one_line_without_showing_it(
-    tmp_path: Path, text: str, words: str
-) -> None:
+def test_what_is_no_key_file_is_refused_in_one_line_without_showing_it(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "holdfast.key"
     path.write_text(text)
     path.chmod(0o600)
@@ -119,9 +117,7 @@ async def test_a_key_with_the_right_name_and_the_wrong_bytes_is_refused(config: 
     await _start(config)
     mark, key_id, _ = config.key_path().read_text().split()
     config.key_path().write_text(f"{mark} {key_id} {KEY}\n")
-    assert await _refusal(config) == (
-        f"key {key_id} does not unwrap this database's data key: wrong or altered key"
-    )
+    assert await _refusal(config) == (f"key {key_id} does not unwrap this database's data key: wrong or altered key")
 
 
 async def test_a_second_line_becomes_the_key_that_wraps_and_the_first_still_unwraps(config: Config) -> None:

@@ -63,26 +63,27 @@ class Imports:
     ) -> Account:
         """Make an account from tokens. Raises Conflict if the owner has one and does not say `add`."""
         effective = await self._effective(environment_id, name, owner, acting_user)
-        credential = None
-        client_ref = effective.client_ref
-        if tokens.mentions_tokens():
-            credential = await self._usable(effective, _from_tokens(tokens, None, effective))
-        return await self._accounts.connect(
-            Connecting(
-                effective=effective,
-                owner=owner,
-                credential=credential,
-                intent=intent,
-                actor=actor,
-                label=tokens.label,
-                identifier=tokens.identifier,
-                established_by=acting_user,
-                client_ref=client_ref,
-                request_id=request_id,
-                idempotency=idempotency,
-                status=tokens.status,
-            )
+        plan = Connecting(
+            effective=effective,
+            owner=owner,
+            credential=None,
+            intent=intent,
+            actor=actor,
+            label=tokens.label,
+            identifier=tokens.identifier,
+            established_by=acting_user,
+            client_ref=effective.client_ref,
+            request_id=request_id,
+            idempotency=idempotency,
+            status=tokens.status,
         )
+        if tokens.mentions_tokens():
+            repeated = await self._accounts.foresee(plan)
+            if repeated is not None:
+                return repeated
+            credential = await self._usable(effective, _from_tokens(tokens, None, effective))
+            plan = replace(plan, credential=credential)
+        return await self._accounts.connect(plan)
 
     async def update(
         self,

@@ -88,8 +88,26 @@ class Accounts:
         except IntegrityError:  # two first connections at once: the second sees the first now
             return await self.database.transact(lambda tx: self.connect_in(tx, plan))
 
+    async def foresee(self, plan: Connecting) -> Account | None:
+        """Return the account that this same request has made before, if it has.
+
+        Raises now what `connect` would raise for the owner's accounts, so that a grant is not used up at the provider
+        for a request that will be refused.
+        """
+
+        def work(tx: Tx) -> Account | None:
+            repeated = self._repeated(tx, plan, plan.idempotency) if plan.idempotency is not None else None
+            if repeated is None:
+                self._target(tx, plan)
+            return repeated
+
+        return await self.database.transact(work)
+
     def connect_in(self, tx: Tx, plan: Connecting) -> Account:
         """As `connect`, within a transaction of the caller's; the environment's keys must be ready."""
+        connection = plan.effective.connection
+        # First of all: a repetition that comes while the first request is under way must find what that one makes.
+        store.lock_owner(tx, connection.environment_id, connection.id, plan.owner)
         if plan.idempotency is not None:
             repeated = self._repeated(tx, plan, plan.idempotency)
             if repeated is not None:

@@ -126,6 +126,16 @@ def of_owner(tx: Tx, environment_id: str, connection_id: str, owner: Owner, *, l
     return [_account(row) for row in tx.execute(query.with_for_update() if lock else query)]
 
 
+def lock_owner(tx: Tx, environment_id: str, connection_id: str, owner: Owner) -> None:
+    """Let one transaction at a time connect accounts of this owner here, until it ends.
+
+    Rows can be locked once they are there; this guards the first one. SQLite has one writer at any time.
+    """
+    if tx.dialect.name == "postgresql":
+        name = "|".join((environment_id, connection_id, owner.user_id, owner.organization_id))
+        tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
 def all_of_owner(tx: Tx, environment_id: str, owner: Owner) -> list[Account]:
     rows = tx.execute(
         select(accounts)

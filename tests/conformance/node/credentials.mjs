@@ -1,12 +1,26 @@
 // Reading live credentials, and putting in the kinds that need no browser.
 
 import {
-  assert, clientCredentialsIntegration, connect, CREDENTIALS, fresh, keyIntegration, oauthIntegration, ownerOf,
-  refusal, sandbox, switchSandbox, tellSandbox, workos,
+  assert,
+  clientCredentialsIntegration,
+  connect,
+  CREDENTIALS,
+  fresh,
+  keyIntegration,
+  oauthIntegration,
+  ownerOf,
+  refusal,
+  sandbox,
+  switchSandbox,
+  tellSandbox,
+  workos,
 } from './kit.mjs';
 
 const { pipes } = workos;
-const pause = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+const pause = (seconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, seconds * 1000);
+  });
 
 export const checks = {
   async 'pipes.getAccessToken'() {
@@ -16,7 +30,9 @@ export const checks = {
     await connect(provider, userId);
     const first = (await pipes.getAccessToken({ provider, userId })).accessToken;
     assert.equal(first.object, 'access_token');
-    assert.ok(first.expiresAt instanceof Date && first.expiresAt > Date.now() - 5000 && first.expiresAt < Date.now() + 2000);
+    assert.ok(
+      first.expiresAt instanceof Date && first.expiresAt > Date.now() - 5000 && first.expiresAt < Date.now() + 2000,
+    );
     assert.deepEqual(first.missingScopes, []);
     await pause(1.1);
     await switchSandbox({ access_lifetime: 3600 });
@@ -69,9 +85,19 @@ export const checks = {
 
   async 'pipes.createDataIntegrationApiKey'() {
     const [slug, userId] = [await keyIntegration(), fresh('user')];
-    const first = await pipes.createDataIntegrationApiKey({ slug, userId, secret: 'sk-one-1111', connectionIntent: 'add' });
+    const first = await pipes.createDataIntegrationApiKey({
+      slug,
+      userId,
+      secret: 'sk-one-1111',
+      connectionIntent: 'add',
+    });
     assert.deepEqual([first.authMethod, first.apiKeyLast4, first.connectionRole], ['api_key', '1111', 'compatibility']);
-    const second = await pipes.createDataIntegrationApiKey({ slug, userId, secret: 'sk-two-2222', connectionIntent: 'add' });
+    const second = await pipes.createDataIntegrationApiKey({
+      slug,
+      userId,
+      secret: 'sk-two-2222',
+      connectionIntent: 'add',
+    });
     assert.deepEqual([second.apiKeyLast4, second.connectionRole], ['2222', 'standard']);
     const asked = { slug, userId, supportsMultipleConnections: true };
     assert.equal((await refusal(pipes.createDataIntegrationCredential(asked))).code, 'account_selection_required');
@@ -86,7 +112,11 @@ export const checks = {
     const rotated = await pipes.updateDataIntegrationApiKey({ slug, userId, secret: 'sk-new-2222' });
     assert.deepEqual([rotated.id, rotated.apiKeyLast4], [made.id, '2222']);
     const exact = await pipes.updateDataIntegrationApiKey({
-      slug, userId, secret: 'sk-newer-3333', connectionIntent: 'reauthorize', connectedAccountId: made.id,
+      slug,
+      userId,
+      secret: 'sk-newer-3333',
+      connectionIntent: 'reauthorize',
+      connectedAccountId: made.id,
     });
     assert.equal(exact.id, made.id);
     const read = await pipes.createDataIntegrationCredential({ slug, userId });
@@ -97,7 +127,13 @@ export const checks = {
   async 'pipes.createDataIntegrationClientCredential'() {
     const [slug, userId] = [await clientCredentialsIntegration(), fresh('user')];
     const { clientId, clientSecret } = CREDENTIALS;
-    const made = await pipes.createDataIntegrationClientCredential({ slug, userId, clientId, clientSecret, connectionIntent: 'add' });
+    const made = await pipes.createDataIntegrationClientCredential({
+      slug,
+      userId,
+      clientId,
+      clientSecret,
+      connectionIntent: 'add',
+    });
     assert.deepEqual([made.authMethod, made.clientId], ['client_credentials', clientId]);
     assert.equal(made.clientSecretLast4, clientSecret.slice(-4));
     const { credential } = await pipes.createDataIntegrationCredential({ slug, userId });
@@ -115,7 +151,10 @@ export const checks = {
     const made = await pipes.updateDataIntegrationClientCredentials({ slug, userId, clientId, clientSecret });
     const before = (await pipes.createDataIntegrationCredential({ slug, userId })).credential.value;
     const changed = await pipes.updateDataIntegrationClientCredentials({
-      slug, userId, clientId: 'tenant-1', clientSecret: 'tenant-secret-4321',
+      slug,
+      userId,
+      clientId: 'tenant-1',
+      clientSecret: 'tenant-secret-4321',
     });
     assert.deepEqual([changed.id, changed.clientId, changed.clientSecretLast4], [made.id, 'tenant-1', '4321']);
     const after = (await pipes.createDataIntegrationCredential({ slug, userId })).credential.value;

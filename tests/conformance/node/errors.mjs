@@ -1,15 +1,34 @@
 // The SDK's error classes: each is what its users expect for that status, with our code and a request id.
 
 import {
-  assert, clientOf, connect, definition, fresh, keyIntegration, oauthIntegration, refusal, RETURN_TO, server,
-  switchSandbox, throttled, workos,
+  assert,
+  clientOf,
+  connect,
+  definition,
+  fresh,
+  keyIntegration,
+  oauthIntegration,
+  refusal,
+  RETURN_TO,
+  server,
+  switchSandbox,
+  throttled,
+  workos,
 } from './kit.mjs';
 
 const { pipes } = workos;
-const pause = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+const pause = (seconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, seconds * 1000);
+  });
 const OURS = new Set([
-  'UnauthorizedException', 'NotFoundException', 'ConflictException', 'UnprocessableEntityException',
-  'BadRequestException', 'GenericServerException', 'RateLimitExceededException',
+  'UnauthorizedException',
+  'NotFoundException',
+  'ConflictException',
+  'UnprocessableEntityException',
+  'BadRequestException',
+  'GenericServerException',
+  'RateLimitExceededException',
 ]);
 
 export const checks = {
@@ -25,7 +44,11 @@ export const checks = {
     expect(error, 'NotFoundException', 404, 'entity_not_found');
     assert.match(error.message, /nobody/);
     const slug = await oauthIntegration();
-    const account = pipes.getUserConnectedAccount({ slug, userId: fresh('user'), connectedAccountId: 'data_installation_x' });
+    const account = pipes.getUserConnectedAccount({
+      slug,
+      userId: fresh('user'),
+      connectedAccountId: 'data_installation_x',
+    });
     expect(await refusal(account), 'NotFoundException', 404, 'connected_account_not_found');
     expect(await refusal(workos.get('/nothing/here')), 'NotFoundException', 404, 'entity_not_found');
     return 'with code and message';
@@ -33,7 +56,11 @@ export const checks = {
 
   async 'errors.ConflictException'() {
     const slug = await oauthIntegration();
-    const twice = pipes.createDataIntegration({ provider: slug, authMethods: ['oauth'], credentials: { type: 'organization' } });
+    const twice = pipes.createDataIntegration({
+      provider: slug,
+      authMethods: ['oauth'],
+      credentials: { type: 'organization' },
+    });
     expect(await refusal(twice), 'ConflictException', 409, 'conflict');
     const userId = fresh('user');
     await pipes.createUserConnectedAccount({ slug, userId, accessToken: 'at-1' });
@@ -56,9 +83,13 @@ export const checks = {
   },
 
   async 'errors.BadRequestException'() {
-    const error = await refusal(pipes.createDataIntegration({
-      provider: 'Not A Slug', credentials: { type: 'organization' }, customProvider: definition(),
-    }));
+    const error = await refusal(
+      pipes.createDataIntegration({
+        provider: 'Not A Slug',
+        credentials: { type: 'organization' },
+        customProvider: definition(),
+      }),
+    );
     expect(error, 'BadRequestException', 400, 'invalid_request_parameters');
     assert.deepEqual(error.errors, [{ field: 'provider', code: 'invalid_slug' }]);
     return 'with code and errors';
@@ -87,7 +118,12 @@ export const checks = {
     const member = { organizationId, userId: fresh('user') };
     await workos.userManagement.createOrganizationMembership(member);
     const slug = await oauthIntegration();
-    const stranger = pipes.authorizeDataIntegration({ slug, userId: fresh('user'), organizationId, returnTo: RETURN_TO });
+    const stranger = pipes.authorizeDataIntegration({
+      slug,
+      userId: fresh('user'),
+      organizationId,
+      returnTo: RETURN_TO,
+    });
     expect(await refusal(stranger), 'GenericServerException', 403, 'policy_denied');
     return 'a user who is no member';
   },
@@ -96,7 +132,10 @@ export const checks = {
     const slow = clientOf(throttled);
     let error;
     for (let count = 0; count < 10 && error === undefined; count += 1) {
-      error = await slow.pipes.listDataIntegrations().then(() => undefined, (raised) => raised);
+      error = await slow.pipes.listDataIntegrations().then(
+        () => undefined,
+        (raised) => raised,
+      );
     }
     expect(error, 'RateLimitExceededException', 429);
     assert.ok(error.retryAfter >= 1 && error.retryAfter <= 60, `retryAfter is ${error.retryAfter}`);
@@ -126,7 +165,7 @@ export const checks = {
       () => workos.get('/data-integrations', { query: { limit: 101 } }),
       () => workos.get('/data-integrations', { query: { after: 'elsewhere_1' } }),
       () => workos.get('/events', {}),
-      () => workos.get('/events', { query: { events: 'no.such.event' } }),
+      () => workos.get('/events', { query: { events: 'pipes.no_such.event' } }),
       () => workos.delete(`${path}/nothing`),
     ];
     for (const attempt of attempts) {

@@ -1,8 +1,19 @@
 // Data integrations, user-owned and organization-owned, and what one organization changes of them.
 
 import {
-  assert, CREDENTIALS, connect, definition, fresh, isRecent, keyIntegration, oauthIntegration, RETURN_TO, refusal,
-  SCOPES, server, workos,
+  assert,
+  CREDENTIALS,
+  connect,
+  definition,
+  fresh,
+  isRecent,
+  keyIntegration,
+  oauthIntegration,
+  RETURN_TO,
+  refusal,
+  SCOPES,
+  server,
+  workos,
 } from './kit.mjs';
 
 const { pipes } = workos;
@@ -60,14 +71,19 @@ export const checks = {
   async 'pipes.updateDataIntegration'() {
     const slug = await oauthIntegration({ description: 'Before' });
     const changed = await pipes.updateDataIntegration({
-      slug, description: 'After', enabled: false, scopes: ['read'], customProvider: { name: 'Acme 2' },
+      slug,
+      description: 'After',
+      enabled: false,
+      scopes: ['read'],
+      customProvider: { name: 'Acme 2' },
     });
     assert.deepEqual([changed.description, changed.enabled, changed.scopes], ['After', false, ['read']]);
     assert.deepEqual([changed.customProvider.name, changed.customProvider.pkceEnabled], ['Acme 2', true]);
     const cleared = await pipes.updateDataIntegration({ slug, description: null, scopes: null });
     assert.deepEqual([cleared.description, cleared.scopes, cleared.enabled], [null, null, false]);
     const rotated = await pipes.updateDataIntegration({
-      slug, credentials: { type: 'custom', clientId: 'another', clientSecret: 'new-secret-9876' },
+      slug,
+      credentials: { type: 'custom', clientId: 'another', clientSecret: 'new-secret-9876' },
     });
     assert.equal(rotated.credentials.clientId, 'another');
     assert.ok(rotated.credentials.redactedClientSecret.endsWith('9876'));
@@ -89,21 +105,40 @@ export const checks = {
     for (let count = 0; count < MANY; count += 1) made.push(await keyIntegration());
     const organizations = await keyIntegration({ ownership: 'organization' });
     const page = await pipes.listDataIntegrations({ limit: 2, ownership: 'user' });
-    assert.deepEqual(page.data.map(({ slug }) => slug), made.slice(-2).reverse(), 'newest first');
+    assert.deepEqual(
+      page.data.map(({ slug }) => slug),
+      made.slice(-2).reverse(),
+      'newest first',
+    );
     assert.equal(page.listMetadata.after, page.data[1].id);
     const next = await pipes.listDataIntegrations({ limit: 2, ownership: 'user', after: page.listMetadata.after });
-    assert.deepEqual(next.data.map(({ slug }) => slug), made.slice(-4, -2).reverse());
+    assert.deepEqual(
+      next.data.map(({ slug }) => slug),
+      made.slice(-4, -2).reverse(),
+    );
     const back = await pipes.listDataIntegrations({ limit: 2, ownership: 'user', before: next.data[0].id });
-    assert.deepEqual(back.data.map(({ slug }) => slug), made.slice(-2).reverse());
+    assert.deepEqual(
+      back.data.map(({ slug }) => slug),
+      made.slice(-2).reverse(),
+    );
     const upwards = await pipes.listDataIntegrations({ limit: 100, order: 'asc' });
     const times = upwards.data.map(({ createdAt }) => createdAt.getTime());
-    assert.deepEqual(times, times.toSorted((one, other) => one - other));
+    assert.deepEqual(
+      times,
+      times.toSorted((one, other) => one - other),
+    );
 
     const all = await (await pipes.listDataIntegrations({ ownership: 'user' })).autoPagination();
     const slugs = all.map(({ slug }) => slug);
     assert.equal(new Set(slugs).size, slugs.length, 'nothing twice');
-    assert.ok(made.every((slug) => slugs.includes(slug)), 'nothing left out');
-    assert.ok(all.every(({ ownership }) => ownership === 'user'), 'the filter stays on the following pages');
+    assert.ok(
+      made.every((slug) => slugs.includes(slug)),
+      'nothing left out',
+    );
+    assert.ok(
+      all.every(({ ownership }) => ownership === 'user'),
+      'the filter stays on the following pages',
+    );
     assert.ok(!slugs.includes(organizations));
     const theirs = await (await pipes.listDataIntegrations({ ownership: 'organization' })).autoPagination();
     assert.ok(theirs.some(({ slug }) => slug === organizations));
@@ -114,9 +149,16 @@ export const checks = {
     const slug = await oauthIntegration();
     assert.equal((await refusal(pipes.getOrganizationDataIntegration({ slug }))).status, 404);
     const made = await pipes.createDataIntegration({
-      provider: slug, ownership: 'organization', enabled: true, credentials: CREDENTIALS, description: 'Shared',
+      provider: slug,
+      ownership: 'organization',
+      enabled: true,
+      credentials: CREDENTIALS,
+      description: 'Shared',
     });
-    const [theirs, users] = [await pipes.getOrganizationDataIntegration({ slug }), await pipes.getDataIntegration({ slug })];
+    const [theirs, users] = [
+      await pipes.getOrganizationDataIntegration({ slug }),
+      await pipes.getDataIntegration({ slug }),
+    ];
     assert.deepEqual([theirs.id, theirs.ownership, theirs.description], [made.id, 'organization', 'Shared']);
     assert.deepEqual([users.ownership, users.description], ['user', null]);
     assert.notEqual(theirs.redirectUri, users.redirectUri);
@@ -156,10 +198,14 @@ export const checks = {
     const slug = await oauthIntegration({ credentials: { type: 'organization' } });
     const [organizationId, userId] = [fresh('org'), fresh('user')];
     const path = `/organizations/${organizationId}/data_integration_configurations/${slug}`;
-    const without = await refusal(pipes.authorizeDataIntegration({ slug, userId, organizationId, returnTo: RETURN_TO }));
+    const without = await refusal(
+      pipes.authorizeDataIntegration({ slug, userId, organizationId, returnTo: RETURN_TO }),
+    );
     assert.equal(without.code, 'invalid_data_integration');
     const { data } = await workos.put(path, {
-      client_id: CREDENTIALS.clientId, client_secret: CREDENTIALS.clientSecret, scopes: ['read', 'offline'],
+      client_id: CREDENTIALS.clientId,
+      client_secret: CREDENTIALS.clientSecret,
+      scopes: ['read', 'offline'],
     });
     assert.deepEqual([data.organization_id, data.slug, data.scopes], [organizationId, slug, ['read', 'offline']]);
     assert.deepEqual([data.credentials.credentials_type, data.credentials.has_credentials], ['organization', true]);
@@ -168,7 +214,9 @@ export const checks = {
     assert.deepEqual(account.scopes.toSorted(), ['offline', 'read'], 'the organization asks for less');
     const { data: off } = await workos.put(path, { enabled: false });
     assert.equal(off.enabled, false);
-    const disabled = await refusal(pipes.authorizeDataIntegration({ slug, userId, organizationId, returnTo: RETURN_TO }));
+    const disabled = await refusal(
+      pipes.authorizeDataIntegration({ slug, userId, organizationId, returnTo: RETURN_TO }),
+    );
     assert.equal(disabled.code, 'invalid_data_integration');
     return "an organization's own client and scopes, then switched off";
   },

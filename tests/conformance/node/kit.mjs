@@ -17,7 +17,13 @@ export const { server, throttled } = given;
 export function clientOf({ url, key }) {
   const { protocol, hostname, port } = new URL(url);
   const https = protocol === 'https:';
-  return new WorkOS(key, { clientId: 'client_conformance', apiHostname: hostname, port: Number(port), https, maxRetries: 0 });
+  return new WorkOS(key, {
+    clientId: 'client_conformance',
+    apiHostname: hostname,
+    port: Number(port),
+    https,
+    maxRetries: 0,
+  });
 }
 
 export const workos = clientOf(server);
@@ -38,14 +44,18 @@ export async function switchSandbox(changes) {
 
 export async function tellSandbox(what, body = {}) {
   const reply = await fetch(`${control}/${what}`, {
-    method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' },
+    method: 'POST',
+    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
   });
   assert.equal(reply.status, 200, `${what}: ${await reply.text()}`);
 }
 
 // Tells whose token it is; null if the provider refuses it.
 export async function ownerOf(accessToken) {
-  const reply = await fetch(`${server.url}/lab/sandbox/userinfo`, { headers: { authorization: `Bearer ${accessToken}` } });
+  const reply = await fetch(`${server.url}/lab/sandbox/userinfo`, {
+    headers: { authorization: `Bearer ${accessToken}` },
+  });
   return reply.ok ? reply.json() : null;
 }
 
@@ -103,8 +113,9 @@ export async function consent(url, person = 'usr_ada') {
       if (url.startsWith(RETURN_TO)) return new URL(url);
     } else {
       // The only form on the way is the confirmation page's. It goes to the page's own address.
-      const [, name, value] = (await reply.text()).match(/<form method="post">\s*<button type="submit" name="(\w+)" value="(\w+)"/)
-        ?? assert.fail(`stopped with status ${reply.status} at ${new URL(url).pathname}`);
+      const [, name, value] =
+        (await reply.text()).match(/<form method="post">\s*<button type="submit" name="(\w+)" value="(\w+)"/) ??
+        assert.fail(`stopped with status ${reply.status} at ${new URL(url).pathname}`);
       [method, body] = ['POST', new URLSearchParams({ [name]: value })];
     }
   }

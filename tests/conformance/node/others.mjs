@@ -1,7 +1,16 @@
 // What stands around Pipes: events, webhook endpoints, memberships.
 
 import {
-  assert, connect, consent, fresh, isRecent, oauthIntegration, RETURN_TO, refusal, switchSandbox, workos,
+  assert,
+  connect,
+  consent,
+  fresh,
+  isRecent,
+  oauthIntegration,
+  RETURN_TO,
+  refusal,
+  switchSandbox,
+  workos,
 } from './kit.mjs';
 
 const { events, pipes, userManagement, webhooks } = workos;
@@ -16,10 +25,15 @@ export const checks = {
     const { url } = await pipes.authorizeDataIntegration({ slug, userId, returnTo: RETURN_TO });
     assert.equal((await consent(url)).searchParams.get('error'), 'access_denied');
 
-    const names = ['connected', 'reauthorization_needed', 'disconnected', 'connection_failed']
-      .map((verb) => `pipes.connected_account.${verb}`);
+    const names = ['connected', 'reauthorization_needed', 'disconnected', 'connection_failed'].map(
+      (verb) => `pipes.connected_account.${verb}`,
+    );
     const mine = await everyEvent({ events: names, limit: 100 }, (event) => event.data.userId === userId);
-    assert.deepEqual(mine.map(({ event }) => event), names, 'oldest first');
+    assert.deepEqual(
+      mine.map(({ event }) => event),
+      names,
+      'oldest first',
+    );
     const [connected, needed, disconnected, failed] = mine;
     assert.match(connected.id, /^event_[0-9A-Z]{26}$/);
     assert.ok(isRecent(new Date(connected.createdAt)));
@@ -60,16 +74,26 @@ export const checks = {
       made.push((await webhooks.createWebhookEndpoint({ endpointUrl, events: ['x'] })).id);
     }
     const first = await webhooks.listWebhookEndpoints();
-    assert.deepEqual(first.data.map(({ id }) => id), made.slice(-10).reverse(), 'ten, newest first');
+    assert.deepEqual(
+      first.data.map(({ id }) => id),
+      made.slice(-10).reverse(),
+      'ten, newest first',
+    );
     const all = await first.autoPagination();
     assert.ok(made.every((id) => all.some((endpoint) => endpoint.id === id)));
     const page = await webhooks.listWebhookEndpoints({ limit: 3, after: first.data[0].id });
-    assert.deepEqual(page.data.map(({ id }) => id), made.slice(-4, -1).reverse());
+    assert.deepEqual(
+      page.data.map(({ id }) => id),
+      made.slice(-4, -1).reverse(),
+    );
     return 'pages';
   },
 
   async 'webhooks.updateWebhookEndpoint'() {
-    const made = await webhooks.createWebhookEndpoint({ endpointUrl: `https://example.com/${fresh('hook')}`, events: ['x'] });
+    const made = await webhooks.createWebhookEndpoint({
+      endpointUrl: `https://example.com/${fresh('hook')}`,
+      events: ['x'],
+    });
     const changed = await webhooks.updateWebhookEndpoint({ id: made.id, status: 'disabled', events: ['y'] });
     assert.deepEqual([changed.status, changed.events, changed.endpointUrl], ['disabled', ['y'], made.endpointUrl]);
     assert.equal(changed.secret, made.secret);
@@ -80,7 +104,10 @@ export const checks = {
   },
 
   async 'webhooks.deleteWebhookEndpoint'() {
-    const made = await webhooks.createWebhookEndpoint({ endpointUrl: `https://example.com/${fresh('hook')}`, events: ['x'] });
+    const made = await webhooks.createWebhookEndpoint({
+      endpointUrl: `https://example.com/${fresh('hook')}`,
+      events: ['x'],
+    });
     await webhooks.deleteWebhookEndpoint({ id: made.id });
     const all = await (await webhooks.listWebhookEndpoints()).autoPagination();
     assert.ok(!all.some(({ id }) => id === made.id));
@@ -96,17 +123,28 @@ export const checks = {
     assert.deepEqual([made.organizationId, made.userId, made.status], [organizationId, userId, 'active']);
     assert.equal(made.role.slug, 'admin');
     const slug = await oauthIntegration({ ownership: 'organization' });
-    const shared = await pipes.createOrganizationConnectedAccount({ slug, organizationId, userId, accessToken: 'at-1' });
+    const shared = await pipes.createOrganizationConnectedAccount({
+      slug,
+      organizationId,
+      userId,
+      accessToken: 'at-1',
+    });
     assert.equal(shared.state, 'connected');
     const stranger = pipes.getAccessToken({
-      provider: slug, organizationId, userId: fresh('user'), connectionOwner: 'organization',
+      provider: slug,
+      organizationId,
+      userId: fresh('user'),
+      connectionOwner: 'organization',
     });
     assert.equal((await refusal(stranger)).status, 403);
     return 'a member may use what the organization shares, a stranger may not';
   },
 
   async 'userManagement.getOrganizationMembership'() {
-    const made = await userManagement.createOrganizationMembership({ organizationId: fresh('org'), userId: fresh('user') });
+    const made = await userManagement.createOrganizationMembership({
+      organizationId: fresh('org'),
+      userId: fresh('user'),
+    });
     const found = await userManagement.getOrganizationMembership(made.id);
     assert.deepEqual([found.id, found.userId], [made.id, made.userId]);
     return 'by id';
@@ -124,7 +162,10 @@ export const checks = {
   },
 
   async 'userManagement.updateOrganizationMembership'() {
-    const made = await userManagement.createOrganizationMembership({ organizationId: fresh('org'), userId: fresh('user') });
+    const made = await userManagement.createOrganizationMembership({
+      organizationId: fresh('org'),
+      userId: fresh('user'),
+    });
     const changed = await userManagement.updateOrganizationMembership(made.id, { roleSlug: 'owner' });
     assert.equal(changed.role.slug, 'owner');
     return 'its role';
@@ -146,7 +187,12 @@ export const checks = {
     await userManagement.deactivateOrganizationMembership(membership.id);
     const active = await userManagement.reactivateOrganizationMembership(membership.id);
     assert.equal(active.status, 'active');
-    const read = await pipes.getAccessToken({ provider: slug, organizationId, userId, connectionOwner: 'organization' });
+    const read = await pipes.getAccessToken({
+      provider: slug,
+      organizationId,
+      userId,
+      connectionOwner: 'organization',
+    });
     assert.deepEqual(read, { active: false, error: 'needs_reauthorization' });
     return 'brings the member back, not the credentials';
   },
@@ -155,7 +201,10 @@ export const checks = {
     const { slug, organizationId, membership } = await sharedAccount();
     await userManagement.deleteOrganizationMembership(membership.id);
     assert.equal((await refusal(userManagement.getOrganizationMembership(membership.id))).status, 404);
-    assert.equal((await pipes.getOrganizationConnectedAccount({ slug, organizationId })).state, 'needs_reauthorization');
+    assert.equal(
+      (await pipes.getOrganizationConnectedAccount({ slug, organizationId })).state,
+      'needs_reauthorization',
+    );
     return 'as deactivated';
   },
 };
@@ -171,7 +220,11 @@ async function everyEvent(asked, wanted) {
 }
 
 async function sharedAccount() {
-  const [slug, organizationId, userId] = [await oauthIntegration({ ownership: 'organization' }), fresh('org'), fresh('user')];
+  const [slug, organizationId, userId] = [
+    await oauthIntegration({ ownership: 'organization' }),
+    fresh('org'),
+    fresh('user'),
+  ];
   const membership = await userManagement.createOrganizationMembership({ organizationId, userId });
   await pipes.createOrganizationConnectedAccount({ slug, organizationId, userId, accessToken: 'at-1' });
   return { slug, organizationId, userId, membership };

@@ -12,7 +12,13 @@ import * as others from './others.mjs';
 
 const SERVICES = ['pipes', 'events', 'webhooks'];
 // Helpers for received webhooks, which make no request.
-const LOCAL = new Set(['constructEvent', 'verifyHeader', 'computeSignature', 'getTimestampAndSignatureHash', 'parseVerifiedPayload']);
+const LOCAL = new Set([
+  'constructEvent',
+  'verifyHeader',
+  'computeSignature',
+  'getTimestampAndSignatureHash',
+  'parseVerifiedPayload',
+]);
 
 // One after the other: a check may turn the sandbox's switches.
 for (const { checks } of [integrations, accounts, credentials, others, errors]) {
@@ -27,8 +33,13 @@ for (const { checks } of [integrations, accounts, credentials, others, errors]) 
   }
 }
 
-const methods = SERVICES.flatMap((service) => Object.getOwnPropertyNames(Object.getPrototypeOf(workos[service]))
-  .filter((name) => typeof Object.getOwnPropertyDescriptor(Object.getPrototypeOf(workos[service]), name).value === 'function')
-  .filter((name) => name !== 'constructor' && !LOCAL.has(name))
-  .map((name) => `${service}.${name}`));
+const methods = SERVICES.flatMap((service) =>
+  Object.getOwnPropertyNames(Object.getPrototypeOf(workos[service]))
+    .filter(
+      (name) =>
+        typeof Object.getOwnPropertyDescriptor(Object.getPrototypeOf(workos[service]), name).value === 'function',
+    )
+    .filter((name) => name !== 'constructor' && !LOCAL.has(name))
+    .map((name) => `${service}.${name}`),
+);
 console.log(JSON.stringify({ sdk_methods: methods }));

@@ -145,13 +145,14 @@ class AccountOperations:
             request_id=call.request_id,
         )
 
-    async def _shown(self, call: Call[Any, Any], account: Account) -> ConnectedAccount:
+    async def _shown(self, call: Call[Any, ImportTokens], account: Account) -> ConnectedAccount:
         def work(tx: Tx) -> Effective:
             connection = self.parts.connections.find(tx, call.environment_id, call.path["slug"], account.owner.kind)
             return self.parts.connections.effective(tx, connection, account.owner.organization_id)
 
         effective = await self.parts.database.transact(work)
-        return await CredentialOperations(self.parts).shown(account, effective)
+        label_given = isinstance(call.body.account_display_name, str)
+        return await CredentialOperations(self.parts).shown(account, effective, label_given=label_given)
 
 
 def _owner(call: Call[Any, Any]) -> Owner:

@@ -236,11 +236,11 @@ class CredentialOperations:
 
     async def _connect(self, plan: Connecting) -> ConnectedAccount:
         account = await self.parts.accounts.connect(plan)
-        return await self.shown(account, plan.effective)
+        return await self.shown(account, plan.effective, label_given=isinstance(plan.label, str))
 
-    async def shown(self, account: Account, effective: Effective) -> ConnectedAccount:
-        """Render a written account, with a warning if its label is another's too."""
-        taken = await self.parts.database.transact(lambda tx: account_store.label_is_taken(tx, account))
+    async def shown(self, account: Account, effective: Effective, *, label_given: bool) -> ConnectedAccount:
+        """Render a written account, with a warning if the label it was given is another's too."""
+        taken = label_given and await self.parts.database.transact(lambda tx: account_store.label_is_taken(tx, account))
         return connected_account(account, effective, duplicate_label=taken)
 
     def idempotent_use(self, call: "Call[object, object]") -> IdempotentUse | None:

@@ -3,6 +3,7 @@
 `pipes.connected_account.*` tells of compatibility accounts, `pipes.account_connection.*` of those beside them.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ _STATES = {
     "suspended": "disconnected",
 }
 _SOURCES: dict[str, Any] = {"api_key": "api", "end_user": "api", "system": "system", "operator": "dashboard"}
+_EVENT_NAME = re.compile(r"[a-z0-9_]{1,64}(?:\.[a-z0-9_]{1,64}){1,3}")
 FAILURE_CODES = frozenset(
     {
         "authorization_code_exchange_error",
@@ -78,7 +80,7 @@ class EventOperations:
 
     async def page(self, call: Call[EventsQuery, None]) -> EventList:
         query = call.query
-        unknown = [name for name in query.events if name not in NAMES]
+        unknown = [name for name in query.events if name not in NAMES and not _is_foreign(name)]
         if unknown:
             raise Unprocessable(
                 f"unknown event {unknown[0]!r}; there are {', '.join(sorted(NAMES))}",
@@ -93,6 +95,11 @@ class EventOperations:
         found = await self.parts.database.transact(work)
         rows, metadata = cursor.page(found, lambda entry: entry.id)
         return EventList(data=[render(entry) for entry in rows], list_metadata=metadata)
+
+
+def _is_foreign(name: str) -> bool:
+    """Tell whether this is an event of the wire's other products: who polls a mixed list gets our part of it."""
+    return _EVENT_NAME.fullmatch(name) is not None and not name.startswith("pipes.")
 
 
 def _gather(
