@@ -1,7 +1,9 @@
 """An app beside a running Holdfast: what the attacks are tried with."""
 
 import itertools
+import json
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,3 +148,41 @@ def challenge() -> tuple[str, dict[str, str]]:
 
 def database_file(server: HoldfastProcess) -> Path:
     return server.data_dir / "holdfast.db"
+
+
+def refused(reply: httpx2.Response, *statuses: int) -> Any:
+    """Return the body of an answer that has one of these statuses and the shape of this wire's errors."""
+    assert reply.status_code in statuses, (reply.status_code, reply.text[:500])
+    assert reply.headers["content-type"].startswith("application/json")
+    assert reply.headers["x-request-id"].startswith("req_")
+    body = reply.json()
+    assert isinstance(body["message"], str)
+    assert len(reply.text) < 4000
+    assert isinstance(body["code"], str)
+    assert set(body) <= {"message", "code", "errors", "retry_after"}, "no `error`: the SDK would take it for OAuth's"
+    return body
+
+
+def raw(app: App, method: str, path: str, content: Any, **headers: str) -> httpx2.Response:
+    return app.http.request(
+        method,
+        app.base_url + path,
+        content=content,
+        headers={"authorization": f"Bearer {app.api_key}", "content-type": "application/json", **headers},
+    )
+
+
+def over_a_socket(app: App, request_line: str, body: bytes, *headers: str) -> tuple[int, Any]:
+    """Send a request exactly as written; return the status (0 = hung up) and the body, if it is JSON."""
+    parts = urlsplit(app.base_url)
+    head = [request_line, "Host: x", f"Authorization: Bearer {app.api_key}", "Connection: close", *headers]
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30) as line:
+        try:
+            line.sendall("\r\n".join([*head, "", ""]).encode() + body)
+            received = b"".join(iter(lambda: line.recv(65_536), b""))
+        except (ConnectionResetError, BrokenPipeError):
+            return 0, None
+    if not received:
+        return 0, None
+    content = received.partition(b"\r\n\r\n")[2]
+    return int(received.split(b" ")[1]), json.loads(content) if content.startswith(b"{") else None

@@ -14,7 +14,7 @@ import uvicorn
 
 from holdfast.accounts import Account, Accounts, ClientCredential, Connecting, OAuthCredential, Owner
 from holdfast.accounts import store as account_store
-from holdfast.accounts.imports import Imports
+from holdfast.accounts.imports import Imports, Tokens
 from holdfast.accounts.removal import Removal
 from holdfast.app import Holdfast, build
 from holdfast.cli.serve import bind, uvicorn_config
@@ -195,6 +195,38 @@ class House:
         current = await self.stored(account)
         assert current.expires_at is not None
         self.clock.at = max(self.clock.at, current.expires_at + 1)
+
+    async def expired(self, **more: Any) -> tuple[Connection, Account]:
+        """Return a connection and an account there whose token has just ended."""
+        connection = await self.connection(**more)
+        account = await self.connect(connection)
+        await self.expire(account)
+        return connection, account
+
+    async def seen_requests_above(self, before: int) -> None:
+        """Wait until the provider has seen another refresh request."""
+        for _ in range(300):
+            if self.requests > before:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("no request came")
+
+    async def bring(self, connection: Connection, account: Account, text: str) -> None:
+        """The app replaces the tokens."""
+        await self.update(connection, account, Tokens(access=Secret(text), refresh=Secret(f"{text}-grant")))
+
+    async def update(self, connection: Connection, account: Account, tokens: Tokens) -> None:
+        """What the app does with PUT."""
+        await self.imports.update(
+            self.environment_id,
+            connection.name,
+            account.owner,
+            tokens,
+            account_id=account.id,
+            acting_user=None,
+            actor=Actor("api_key", "key"),
+            request_id="",
+        )
 
 
 @contextlib.asynccontextmanager
