@@ -7,7 +7,9 @@ PostgreSQL: asyncpg through SQLAlchemy's greenlet bridge, one pooled connection 
 
 import asyncio
 import queue
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -172,8 +174,8 @@ def _sqlite_engine(path: Path) -> sqlalchemy.Engine:
     def _prepare(raw: Any, _record: object) -> None:
         # The driver's own transaction control would start transactions late and as readers: we say BEGIN ourselves.
         raw.isolation_level = None
+        _switch_to_wal(raw)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             f"busy_timeout={SQLITE_BUSY_MS}",
@@ -187,6 +189,21 @@ def _sqlite_engine(path: Path) -> sqlalchemy.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _switch_to_wal(raw: Any) -> None:
+    """Turn write-ahead logging on. SQLite does not wait for its busy timeout here, so two first starts at once would
+    leave one of them with "database is locked": https://www.sqlite.org/wal.html (section 8, Sometimes Queries Return
+    SQLITE_BUSY In WAL Mode)."""
+    until = time.monotonic() + SQLITE_BUSY_MS / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 class PostgresDatabase:
