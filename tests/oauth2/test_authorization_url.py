@@ -45,9 +45,7 @@ def test_the_plain_url_is_that_of_the_rfcs() -> None:
 
 def test_scopes_are_joined_and_sorted_into_the_parameters_the_provider_has() -> None:
     slack = {"scope_separator": ",", "extra_scope_params": {"user_scope": ","}}
-    asked = query(
-        url(slack, scopes=["chat:write", "user_scope:search:read", "users:read", "user_scope:im:read"])
-    )
+    asked = query(url(slack, scopes=["chat:write", "user_scope:search:read", "users:read", "user_scope:im:read"]))
     assert (asked["scope"], asked["user_scope"]) == ("chat:write,users:read", "search:read,im:read")
     only = query(url(slack, scopes=["user_scope:search:read"]))
     assert "scope" not in only
@@ -103,12 +101,8 @@ def test_a_stand_in_for_the_redirect_uri_is_used_and_demanded() -> None:
 
 
 def test_a_query_of_the_endpoints_own_is_kept() -> None:
-    assert url({"authorize_url": "https://p.example/authorize?v=2"}).startswith(
-        "https://p.example/authorize?v=2&resp"
-    )
-    assert url({"authorize_url": "https://p.example/authorize?"}).startswith(
-        "https://p.example/authorize?resp"
-    )
+    assert url({"authorize_url": "https://p.example/authorize?v=2"}).startswith("https://p.example/authorize?v=2&resp")
+    assert url({"authorize_url": "https://p.example/authorize?"}).startswith("https://p.example/authorize?resp")
 
 
 def test_a_route_in_the_fragment_gets_its_query_there() -> None:

@@ -125,6 +125,4 @@ def test_a_callback_that_is_not_signed_for_this_shop_is_a_forgery(
 
 
 def test_a_signature_cannot_be_checked_without_the_secret() -> None:
-    assert isinstance(
-        read(signed(CALLBACK), SIGNED, values={"shop": "acme"}, client_secret=None), CallbackForged
-    )
+    assert isinstance(read(signed(CALLBACK), SIGNED, values={"shop": "acme"}, client_secret=None), CallbackForged)

@@ -86,9 +86,7 @@ def dead(**rule: Any) -> tuple[Dead, ...]:
         (dead(at="api", status=400, values=("gone",)), 400, b'{"error": "gone"}', "refused"),
     ],
 )
-def test_the_providers_own_rules_come_first(
-    rule: tuple[Dead, ...], status: int, body: bytes, kind: str
-) -> None:
+def test_the_providers_own_rules_come_first(rule: tuple[Dead, ...], status: int, body: bytes, kind: str) -> None:
     assert refuse(status, body, dead=rule).kind == kind
 
 
@@ -121,9 +119,7 @@ def test_a_secret_that_the_provider_echoes_is_not_repeated() -> None:
 
 
 def test_a_providers_words_lose_control_characters_and_are_cut() -> None:
-    body = (
-        b'{"error": "x", "error_description": "one\\r\\ntwo\\u202ethree\\u0000\\ud800 ' + b"z" * 5000 + b'"}'
-    )
+    body = b'{"error": "x", "error_description": "one\\r\\ntwo\\u202ethree\\u0000\\ud800 ' + b"z" * 5000 + b'"}'
     description = refuse(400, body).description
     assert description.startswith("one twothree zzz")
     assert len(description) == 300

@@ -23,9 +23,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def reply(changes: dict[str, Any] | None = None, status: int = 200) -> Reply:
-    return Reply(
-        status, {"content-type": "application/json"}, json.dumps(DOCUMENT | (changes or {})).encode()
-    )
+    return Reply(status, {"content-type": "application/json"}, json.dumps(DOCUMENT | (changes or {})).encode())
 
 
 def test_metadata_is_looked_for_where_each_of_the_two_standards_puts_it() -> None:

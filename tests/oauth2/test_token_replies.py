@@ -40,9 +40,7 @@ def test_a_recorded_reply_is_read_as_its_vector_says(vector: dict[str, Any], cas
         assert shown(outcome) == NOTHING_GRANTED | case["grant"]
     else:
         assert isinstance(outcome, TokenRefusal)
-        expected = {"description": "", "retry_after": None, "status": reply.get("status", 200)} | case[
-            "refusal"
-        ]
+        expected = {"description": "", "retry_after": None, "status": reply.get("status", 200)} | case["refusal"]
         assert {name: getattr(outcome, name) for name in expected} == expected
 
 
@@ -72,9 +70,7 @@ def shown(grant: TokenGrant) -> dict[str, Any]:
     }
 
 
-def read(
-    document: object, dialect: Dialect | None = None, status: int = 200, **more: Any
-) -> TokenGrant | TokenRefusal:
+def read(document: object, dialect: Dialect | None = None, status: int = 200, **more: Any) -> TokenGrant | TokenRefusal:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     more = {"requested_scopes": ()} | more
     return parse_token_reply(dialect or Dialect(), Reply(status, {}, body), now=NOW, **more)
@@ -136,9 +132,7 @@ def test_an_absurdly_long_life_still_ends_on_a_date_that_calendars_have() -> Non
     ],
 )
 def test_an_instant_of_expiry_is_read_in_the_form_the_provider_uses(form: str, value: object) -> None:
-    grant = granted(
-        {"access_token": "t", "until": value}, dialect(expires_at="until", expires_at_format=form)
-    )
+    grant = granted({"access_token": "t", "until": value}, dialect(expires_at="until", expires_at_format=form))
     assert grant.expires_at == NOW + 3600
 
 
@@ -152,16 +146,12 @@ def test_a_token_that_only_looks_like_a_jwt_has_no_expiry(token: str) -> None:
     assert granted({"access_token": token}).expires_at is None
 
 
-@pytest.mark.parametrize(
-    "token", [None, "", 7, "two\nlines", "a\r\nX-Evil: 1", " padded", "naïve", ["t"], "\ud800"]
-)
+@pytest.mark.parametrize("token", [None, "", 7, "two\nlines", "a\r\nX-Evil: 1", " padded", "naïve", ["t"], "\ud800"])
 def test_a_2xx_without_a_usable_token_is_malformed(token: object) -> None:
     assert refused({"access_token": token}, status=200).kind == "malformed"
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>busy</html>", b'"text"', b"[]", b"{broken", b"\xff\xfe", b"[" * 100_000]
-)
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'"text"', b"[]", b"{broken", b"\xff\xfe", b"[" * 100_000])
 def test_a_2xx_that_cannot_be_read_is_malformed(body: bytes) -> None:
     refusal = refused(body, status=200)
     assert (refusal.kind, refusal.error) == ("malformed", "no_access_token")

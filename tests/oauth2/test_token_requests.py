@@ -111,9 +111,7 @@ def test_a_public_client_sends_its_id_alone() -> None:
     assert form(code(dialect(client_auth_also=["none"])))["client_secret"] == SPECIAL
 
 
-@pytest.mark.parametrize(
-    "auth", ["client_secret_post", "client_secret_basic", "client_secret_jwt", "private_key_jwt"]
-)
+@pytest.mark.parametrize("auth", ["client_secret_post", "client_secret_basic", "client_secret_jwt", "private_key_jwt"])
 def test_a_missing_secret_is_named_before_anything_is_sent(auth: str) -> None:
     with pytest.raises(Misconfigured) as caught:
         code(dialect(client_auth=auth), Client("app", None))
@@ -231,9 +229,7 @@ def test_a_refresh_sends_no_scope_unless_the_provider_wants_it() -> None:
 
 
 def test_a_refresh_goes_where_and_as_the_entry_says() -> None:
-    fields = dialect(
-        refresh_url="https://p.example/refresh", refresh_params={"grant_type": "renew", "type": "refresh"}
-    )
+    fields = dialect(refresh_url="https://p.example/refresh", refresh_params={"grant_type": "renew", "type": "refresh"})
     assert refresh(fields).url == "https://p.example/refresh"
     assert (form(refresh(fields))["grant_type"], form(refresh(fields))["type"]) == ("renew", "refresh")
     with pytest.raises(ValueError, match="no refresh token"):
@@ -284,9 +280,7 @@ def test_a_revocation_is_that_of_rfc_7009() -> None:
     alone = revocation_request("https://p.example/revoke", CLIENT, "none", token=Secret("old"), hint=None)
     assert form(alone) == {"token": "old", "client_id": "app:1"}
     with pytest.raises(ValueError, match="time"):
-        revocation_request(
-            "https://p.example/revoke", CLIENT, "client_secret_jwt", token=Secret("old"), hint=None
-        )
+        revocation_request("https://p.example/revoke", CLIENT, "client_secret_jwt", token=Secret("old"), hint=None)
 
 
 def test_without_an_endpoint_the_entry_is_to_blame() -> None:

@@ -100,9 +100,7 @@ def test_a_url_that_is_not_plainly_https_to_a_host_is_refused(url: str) -> None:
     ],
 )
 @pytest.mark.parametrize("allow_private", [False, True])
-def test_a_host_that_some_parser_reads_as_an_address_is_refused_in_any_setting(
-    host: str, allow_private: bool
-) -> None:
+def test_a_host_that_some_parser_reads_as_an_address_is_refused_in_any_setting(host: str, allow_private: bool) -> None:
     with pytest.raises(Blocked):
         check_url(f"https://{host}/", allow_private=allow_private)
 
@@ -154,9 +152,7 @@ def test_a_refusal_tells_the_host_and_not_the_query() -> None:
     assert "canary" not in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "ip", ["127.0.0.1", "10.0.0.1", "172.31.255.255", "192.168.1.1", "::1", "fc00::1", "fdff::1"]
-)
+@pytest.mark.parametrize("ip", ["127.0.0.1", "10.0.0.1", "172.31.255.255", "192.168.1.1", "::1", "fc00::1", "fdff::1"])
 def test_a_private_address_is_never_public(ip: str) -> None:
     assert is_private(ip)
     assert not is_public(ip)

@@ -35,9 +35,7 @@ class Server:
         self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                size = next(
-                    (int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0
-                )
+                size = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0)
                 self.requests.append(head + await reader.readexactly(size))
                 await self.behaviour(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -244,9 +242,7 @@ def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     )
     (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(folder / "cert.pem", folder / "key.pem")
@@ -260,9 +256,7 @@ async def test_a_trusted_certificate_is_accepted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trusting", [False, True])
-async def test_a_certificate_that_is_unknown_or_of_another_host_means_not_sent(
-    tmp_path: Path, trusting: bool
-) -> None:
+async def test_a_certificate_that_is_unknown_or_of_another_host_means_not_sent(tmp_path: Path, trusting: bool) -> None:
     theirs, ours = certificate(tmp_path, "127.0.0.2")
     async with serving(answer, theirs) as server, outbound(tls=ours if trusting else None) as client:
         with pytest.raises(NotSent, match="identity"):
