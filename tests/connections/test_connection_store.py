@@ -124,19 +124,26 @@ async def test_removing_a_connection_takes_its_clients_along_and_no_others(
     assert (await _client(database, its), await _client(database, another)) == (None, another)
 
 
-async def test_an_alert_is_set_once_and_cleared_once(database: Database, environment_id: str) -> None:
+async def test_an_alert_is_news_once_and_ends_with_its_own_client(database: Database, environment_id: str) -> None:
     record = a_connection(environment_id)
     await _add(database, record)
 
-    async def alert(text: str | None) -> bool:
-        return await database.transact(lambda tx: store.set_alert(tx, environment_id, record.id, text, 5.0))
+    async def refused(client_ref: str, at: float) -> bool:
+        return await database.transact(
+            lambda tx: store.raise_alert(tx, environment_id, record.id, client_ref, "refused", at)
+        )
 
-    assert [await alert(None), await alert("refused"), await alert("refused again")] == [False, True, False]
-    found = await database.transact(lambda tx: store.by_id(tx, environment_id, record.id))
-    assert found is not None
-    assert (found.alert, found.alert_at) == ("refused", 5.0)
-    assert [await alert(None), await alert(None)] == [True, False]
-    assert await database.transact(lambda tx: store.by_id(tx, environment_id, record.id)) == record
+    async def found() -> tuple[str | None, float | None, str | None]:
+        row = await database.transact(lambda tx: store.by_id(tx, environment_id, record.id))
+        assert row is not None
+        return row.alert, row.alert_at, row.alert_client_ref
+
+    assert [await refused("old", 5.0), await refused("old", 9.0)] == [True, False]
+    assert await found() == ("refused", 9.0, "old")  # known, and still so: the pause begins anew
+    await database.transact(lambda tx: store.clear_alert(tx, environment_id, record.id, "another"))
+    assert await found() == ("refused", 9.0, "old")
+    await database.transact(lambda tx: store.clear_alert(tx, environment_id, record.id, "old"))
+    assert await found() == (None, None, None)
 
 
 async def test_a_client_secret_is_replaced_by_whoever_knows_its_version(

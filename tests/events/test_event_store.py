@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from holdfast.events import Action, Actor, Entry, store
+from holdfast.events.store import Kind
 from holdfast.ids import new_id
 from holdfast.storage import Database
 
@@ -30,7 +31,7 @@ async def test_an_entry_comes_back_as_it_was_written(database: Database, environ
         data={"label": None, "scopes": ["a"], "nested": {"n": 1.5, "t": True}},
     )
     await database.transact(lambda tx: store.append(tx, entry))
-    assert await database.transact(lambda tx: store.list_entries(tx, environment_id, actions=[READ], limit=5)) == [
+    assert await database.transact(lambda tx: store.list_entries(tx, environment_id, kinds=[Kind(READ)], limit=5)) == [
         entry
     ]
 
@@ -52,14 +53,14 @@ async def written(database: Database, environment_id: str) -> list[Entry]:
     ("filters", "expected"),
     [
         ({}, [0, 1, 2, 3, 4]),
-        ({"actions": [READ]}, [1, 3]),
-        ({"actions": []}, []),
+        ({"kinds": [Kind(READ)]}, [1, 3]),
+        ({"kinds": []}, []),
         ({"since": 110.0}, [1, 2, 3, 4]),
         ({"until": 110.0}, [0, 1]),
         ({"since": 110.0, "until": 130.0}, [1, 2, 3]),
         ({"organization_id": "org"}, [0, 1, 4]),
         ({"account_id": "A"}, [0, 1, 3]),
-        ({"account_id": "A", "organization_id": "org", "actions": [READ]}, [1]),
+        ({"account_id": "A", "organization_id": "org", "kinds": [Kind(READ)]}, [1]),
         ({"newest_first": True, "limit": 2}, [4, 3]),
         ({"limit": 2}, [0, 1]),
         ({"after": 1, "limit": 2}, [2, 3]),
@@ -71,7 +72,7 @@ async def written(database: Database, environment_id: str) -> list[Entry]:
 async def test_the_log_is_read_with_filters_and_cursors(
     database: Database, environment_id: str, written: list[Entry], filters: dict[str, Any], expected: list[int]
 ) -> None:
-    asked = {"actions": list(Action), "limit": 10, **filters}
+    asked = {"kinds": [Kind(action) for action in Action], "limit": 10, **filters}
     for edge in ("after", "before"):
         if edge in asked:
             asked[edge] = written[asked[edge]].id
@@ -81,7 +82,7 @@ async def test_the_log_is_read_with_filters_and_cursors(
 
 async def test_appending_nothing_is_no_error(database: Database, environment_id: str) -> None:
     await database.transact(lambda tx: store.append(tx))
-    assert await database.transact(lambda tx: store.list_entries(tx, environment_id, actions=[READ], limit=1)) == []
+    assert await database.transact(lambda tx: store.list_entries(tx, environment_id, kinds=[Kind(READ)], limit=1)) == []
 
 
 async def test_an_entry_vanishes_with_the_work_it_reports(database: Database, environment_id: str) -> None:
@@ -91,4 +92,4 @@ async def test_an_entry_vanishes_with_the_work_it_reports(database: Database, en
 
     with pytest.raises(LookupError):
         await database.transact(work)
-    assert await database.transact(lambda tx: store.list_entries(tx, environment_id, actions=[READ], limit=1)) == []
+    assert await database.transact(lambda tx: store.list_entries(tx, environment_id, kinds=[Kind(READ)], limit=1)) == []

@@ -183,7 +183,9 @@ class House:
 
     async def entries(self, account: Account) -> list[Entry]:
         return await self.holdfast.database.transact(
-            lambda tx: log.list_entries(tx, self.environment_id, actions=list(Action), limit=100, account_id=account.id)
+            lambda tx: log.list_entries(
+                tx, self.environment_id, kinds=[log.Kind(action) for action in Action], limit=100, account_id=account.id
+            )
         )
 
     async def happened(self, account: Account) -> list[Action]:

@@ -104,7 +104,7 @@ async def test_a_refused_client_is_one_alert_and_leaves_the_accounts_alone(house
 async def _alerts(house: House, connection: Connection) -> int:
     entries = await house.holdfast.database.transact(
         lambda tx: log.list_entries(
-            tx, house.environment_id, actions=[Action.CONNECTION_MISCONFIGURED], limit=100, newest_first=True
+            tx, house.environment_id, kinds=[log.Kind(Action.CONNECTION_MISCONFIGURED)], limit=100, newest_first=True
         )
     )
     return len([entry for entry in entries if entry.connection_id == connection.id])

@@ -1,5 +1,7 @@
 """Making, checking and revoking API keys; making an environment."""
 
+from sqlalchemy.exc import IntegrityError
+
 from holdfast import ids
 from holdfast.access import store
 from holdfast.access.principal import ApiKey, Environment, Principal
@@ -96,5 +98,8 @@ async def ensure_environment(database: Database, vault: Vault, clock: Clock, nam
         log.append(tx, created)
         return environment
 
-    made = await database.transact(work)
+    try:
+        made = await database.transact(work)
+    except IntegrityError:  # another process made it at the same moment
+        made = await database.transact(work)
     return made, made.id == environment.id

@@ -128,14 +128,16 @@ def memberships_are_kept(tx: Connection, environment_id: str) -> bool:
     return tx.execute(query).first() is not None
 
 
-def membership_of(tx: Connection, environment_id: str, organization_id: str, user_id: str) -> Membership | None:
-    row = tx.execute(
-        select(memberships).where(
-            memberships.c.environment_id == environment_id,
-            memberships.c.organization_id == organization_id,
-            memberships.c.user_id == user_id,
-        )
-    ).one_or_none()
+def membership_of(
+    tx: Connection, environment_id: str, organization_id: str, user_id: str, *, lock: bool = False
+) -> Membership | None:
+    """Return the membership, ended ones too. `lock`: it stays as it is until this transaction ends."""
+    query = select(memberships).where(
+        memberships.c.environment_id == environment_id,
+        memberships.c.organization_id == organization_id,
+        memberships.c.user_id == user_id,
+    )
+    row = tx.execute(query.with_for_update(read=True) if lock else query).one_or_none()
     return None if row is None else _membership(row)
 
 

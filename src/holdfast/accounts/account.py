@@ -114,6 +114,8 @@ class Account:
     refreshed_at: float | None = None
     retry_at: float | None = None
     failures: int = 0
+    """Failed refreshes in a row, of whatever kind; `refusals` counts the unexplained refusals among them, in a row."""
+    refusals: int = 0
     warning: str | None = None
     intent_at: float | None = None
     intent_print: str | None = None
@@ -148,6 +150,7 @@ class Account:
                 detail=None,
                 warning=None,
                 failures=0,
+                refusals=0,
                 retry_at=None,
                 intent_at=None,
                 intent_print=None,

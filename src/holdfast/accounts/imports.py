@@ -101,12 +101,19 @@ class Imports:
         effective = await self._effective(environment_id, name, owner, acting_user)
         exchanged: OAuthCredential | None = None
         if isinstance(tokens.refresh, Secret) and isinstance(tokens.access, UnsetType):
+            await self._accounts.database.transact(lambda tx: self._check_target(tx, effective, owner, account_id))
             exchanged = await self._usable(effective, _from_tokens(replace(tokens, expires_at=UNSET), None, effective))
         return await self._accounts.database.transact(
             lambda tx: self._update_in(
                 tx, effective, owner, tokens, exchanged, account_id, acting_user, actor, request_id
             )
         )
+
+    def _check_target(self, tx: Tx, effective: Effective, owner: Owner, account_id: str | None) -> None:
+        """Refuse before a refresh token is used up at the provider what would be refused afterwards."""
+        connection = effective.connection
+        mine = store.of_owner(tx, connection.environment_id, connection.id, owner)
+        select_account(mine, account_id=account_id, plural=False).authorised(self._accounts.clock.now())
 
     async def _effective(self, environment_id: str, name: str, owner: Owner, acting_user: str | None) -> Effective:
         accounts = self._accounts
@@ -138,10 +145,12 @@ class Imports:
         provider = await self._factory.client_for(effective, client)
         outcome = await provider.refresh(credential.refresh, None, credential.scopes)
         match outcome:
-            case TokenGrant():
+            case TokenGrant() | TokenRefusal(salvaged=TokenGrant()):
+                grant = outcome if isinstance(outcome, TokenGrant) else outcome.salvaged
+                assert grant is not None  # noqa: S101  (matched above)
                 requested = credential.scopes or effective.scopes
                 return from_grant(
-                    outcome,
+                    grant,
                     effective.provider,
                     requested,
                     self._accounts.clock.now(),
@@ -175,7 +184,10 @@ class Imports:
         if tokens.mentions_tokens():
             credential = exchanged or _from_tokens(tokens, self._current(before), effective)
             changed = lay_in(before.authorised(now), credential, accounts.vault, effective.provider.lifetime, now)
-            changed = replace(changed, client_ref=effective.client_ref or before.client_ref)
+            if exchanged is not None or isinstance(tokens.refresh, Secret):
+                changed = replace(changed, client_ref=effective.client_ref or before.client_ref)
+            else:  # the refresh token stays, with the client it was granted to and whatever is open about it
+                changed = replace(changed, intent_at=before.intent_at, intent_print=before.intent_print)
             if credential.access is None and credential.refresh is None:
                 changed = changed.to(Status.EXPIRED, now, reason=Reason.NO_CREDENTIAL)
         elif not isinstance(tokens.scopes, UnsetType):

@@ -19,7 +19,8 @@ from holdfast.accounts.credential import ApiKey, ClientCredential, Credential, O
 from holdfast.accounts.selection import select_account
 from holdfast.clock import Clock
 from holdfast.connections import Connections, Effective
-from holdfast.errors import Conflict, Refused, Unprocessable
+from holdfast.connections import store as connection_store
+from holdfast.errors import Conflict, NotFound, Refused, Unprocessable
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.providers.entry import Method
@@ -113,7 +114,9 @@ class Accounts:
             if repeated is not None:
                 return repeated
         self._check_method(plan)
-        self.check_may_act(tx, plan.effective.connection.environment_id, plan.owner, plan.established_by)
+        if connection_store.by_id(tx, connection.environment_id, connection.id, lock="share") is None:
+            raise NotFound("the data integration was deleted meanwhile", code="target_deleted")
+        self.check_may_act(tx, connection.environment_id, plan.owner, plan.established_by, lock=True)
         before = self._target(tx, plan)
         now = self.clock.now()
         account = self._changed(before or self._blank(tx, plan, now), plan, now)
@@ -129,17 +132,21 @@ class Accounts:
         self.log(tx, account, plan.effective.connection.name, action, plan.actor, plan.request_id)
         return account
 
-    def check_may_act(self, tx: Tx, environment_id: str, owner: Owner, acting_user: str | None) -> None:
+    def check_may_act(
+        self, tx: Tx, environment_id: str, owner: Owner, acting_user: str | None, *, lock: bool = False
+    ) -> None:
         """Raise Refused unless the acting user is an active member of the organization concerned.
 
         Applies to organization-owned accounts and to user-owned ones within an organization, once the environment
-        keeps memberships.
+        keeps memberships. `lock`: the membership cannot end before this transaction does.
         """
         user = acting_user if owner.kind == "organization" else owner.user_id
         if not owner.organization_id or user is None:
             return
         kept = access_store.memberships_are_kept(tx, environment_id)
-        membership = access_store.membership_of(tx, environment_id, owner.organization_id, user) if kept else None
+        membership = (
+            access_store.membership_of(tx, environment_id, owner.organization_id, user, lock=lock) if kept else None
+        )
         if not may_act(kept, membership):
             raise Refused(f"user '{user}' is not an active member of organization '{owner.organization_id}'")
 

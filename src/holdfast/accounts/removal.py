@@ -51,18 +51,22 @@ class Removal:
 
         def work(tx: Tx) -> None:
             now = self._accounts.clock.now()
-            connection = self._accounts.connections.find(tx, environment_id, name, owner_kind)
+            found = self._accounts.connections.find(tx, environment_id, name, owner_kind)
+            # Whoever is connecting an account here now is waited for, and whoever comes later finds nothing.
+            connection = connection_store.by_id(tx, environment_id, found.id, lock="update")
+            if connection is None:
+                raise NotFound(f"there is no {owner_kind}-owned data integration '{name}'")
             for account in store.of_connection(tx, environment_id, connection.id):
                 self._remove(tx, account, connection, actor, "")
-            connection_store.remove(tx, environment_id, connection.id)
             log.append(tx, connection_entry(connection, Action.CONNECTION_DELETED, actor, now))
             others = [
                 other
                 for other in connection_store.all_of(tx, environment_id)
-                if other.provider_slug == connection.provider_slug
+                if other.provider_slug == connection.provider_slug and other.id != connection.id
             ]
             if not any(other.name == name for other in others):
                 connection_store.remove_overrides(tx, environment_id, name)
+            connection_store.remove(tx, environment_id, connection.id)
             provider = provider_store.get(tx, environment_id, connection.provider_slug)
             if provider is not None and not others:
                 provider_store.remove(tx, environment_id, provider.slug)

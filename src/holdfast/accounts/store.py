@@ -8,6 +8,7 @@ from sqlalchemy import Index, Row, delete, func, insert, select, text, update
 from holdfast.accounts.account import Account, Owner, Reason, Status
 from holdfast.storage import leases
 from holdfast.storage.tables import (
+    NO_ONE,
     Blob,
     Column,
     Count,
@@ -55,6 +56,7 @@ accounts = Table(
     Column("refreshed_at", Time),
     Column("retry_at", Time),
     Column("failures", Integer, nullable=False),
+    Column("refusals", Integer, nullable=False),
     Column("warning", Text),
     Column("intent_at", Time),
     Column("intent_print", String(64)),
@@ -92,6 +94,7 @@ _CREDENTIAL_COLUMNS = (
     "refreshed_at",
     "retry_at",
     "failures",
+    "refusals",
     "warning",
     "intent_at",
     "intent_print",
@@ -165,6 +168,7 @@ def established_by(tx: Tx, environment_id: str, organization_id: str, user_id: s
         .where(
             accounts.c.environment_id == environment_id,
             accounts.c.owner_kind == "organization",
+            accounts.c.user_id == NO_ONE,
             accounts.c.organization_id == organization_id,
             accounts.c.established_by == user_id,
         )
@@ -228,6 +232,22 @@ def open_intent(tx: Tx, account: Account, *, fence: int, fingerprint: str, at: f
     return done.rowcount > 0
 
 
+def extend_lease(tx: Tx, environment_id: str, account_id: str, *, fence: int, seconds: float) -> bool:
+    """Hold on to a lease for longer; False if it is not ours any more."""
+    return leases.extend(tx, accounts, _is(environment_id, account_id), fence=fence, seconds=seconds)
+
+
+def settle_late(tx: Tx, account: Account, *, credential_version: int) -> bool:
+    """Write new tokens though the lease has passed on, if nobody has stored newer ones: they are the only live ones."""
+    values = {name: value for name, value in _values(account).items() if name in _CREDENTIAL_COLUMNS}
+    done = tx.execute(
+        update(accounts)
+        .where(_is(account.environment_id, account.id), accounts.c.credential_version == credential_version)
+        .values(**values, version=accounts.c.version + 1)
+    )
+    return done.rowcount > 0
+
+
 def settle(tx: Tx, account: Account, *, fence: int, credential_version: int) -> bool:
     """Write a refresh's outcome and give up the lease, if the lease is still ours and the credential unchanged."""
     values = {name: value for name, value in _values(account).items() if name in _CREDENTIAL_COLUMNS}
@@ -277,6 +297,7 @@ def _values(account: Account) -> dict[str, Any]:
         "refreshed_at": account.refreshed_at,
         "retry_at": account.retry_at,
         "failures": account.failures,
+        "refusals": account.refusals,
         "warning": account.warning,
         "intent_at": account.intent_at,
         "intent_print": account.intent_print,
@@ -315,6 +336,7 @@ def _account(row: Row[Any]) -> Account:
         refreshed_at=at["refreshed_at"],
         retry_at=at["retry_at"],
         failures=at["failures"],
+        refusals=at["refusals"],
         warning=at["warning"],
         intent_at=at["intent_at"],
         intent_print=at["intent_print"],

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 import structlog
-from sqlalchemy.exc import DBAPIError
-from starlette.types import ASGIApp, Receive, Scope, Send
+from sqlalchemy.exc import IntegrityError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast import ids
 from holdfast.access import Principal
@@ -15,7 +15,16 @@ from holdfast.api.decoding import BodyDecoder, QueryDecoder
 from holdfast.api.operations import LONGEST_ID, Answer, Call, Operation
 from holdfast.api.rate import RateLimiter
 from holdfast.api.routing import Match, Router
-from holdfast.errors import HoldfastError, Invalid, NotFound, TooMany, Unauthenticated, Unavailable, Unprocessable
+from holdfast.errors import (
+    Conflict,
+    HoldfastError,
+    Invalid,
+    NotFound,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    Unprocessable,
+)
 from holdfast.storage.engine import is_unavailable
 from holdfast.vault.sealed import CannotOpen
 
@@ -78,10 +87,10 @@ class Dispatcher:
             return
         raw_path = scope.get("raw_path") or scope["path"].encode()
         match = self._router.match(scope["method"], raw_path.decode("latin-1"))
-        if match is None or (not isinstance(match, Match) and scope["method"] == "OPTIONS"):
-            await self._fallback(scope, receive, send)
-            return
         request_id = "req_" + ids.new_id()
+        if match is None or (not isinstance(match, Match) and scope["method"] == "OPTIONS"):
+            await self._fall_back(scope, receive, send, request_id)
+            return
         try:
             if not isinstance(match, Match):
                 raise MethodNotAllowed(scope["method"], match)
@@ -90,6 +99,23 @@ class Dispatcher:
             rendered = self._rendered(error, request_id)
             answer = Answer(rendered.status, rendered.body, rendered.headers)
         await _send(send, answer, request_id, head=scope["method"] == "HEAD")
+
+    async def _fall_back(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        """Pass on what is not this door's. What goes wrong there is answered and logged as it is here."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._fallback(scope, receive, watched)
+        except Exception as error:
+            if begun:
+                raise
+            rendered = self._rendered(error, request_id)
+            await _send(send, Answer(rendered.status, rendered.body, rendered.headers), request_id, head=False)
 
     async def _answer(self, match: Match, scope: Scope, receive: Receive, request_id: str) -> Answer:
         operation = match.operation
@@ -107,6 +133,7 @@ class Dispatcher:
             request_id=request_id,
             idempotency_key=_idempotency_key(headers) if operation.idempotent_key else None,
             raw_body=raw,
+            operation_id=operation.id,
         )
         reply = await operation.handler(call)
         if isinstance(reply, Answer):
@@ -134,7 +161,9 @@ class Dispatcher:
         return BodyTooLarge(f"the request body may hold {self._max_body_bytes} bytes at most")
 
     def _rendered(self, error: Exception, request_id: str) -> Rendered:
-        if isinstance(error, DBAPIError | OSError | TimeoutError) and is_unavailable(error):
+        if isinstance(error, IntegrityError):
+            error = Conflict("somebody else changed the same thing at the same moment: try again")
+        elif is_unavailable(error):
             _log.error("database_unavailable", request_id=request_id, error=type(error).__name__)
             error = Unavailable("the database does not answer just now: try again", code="database_unavailable")
         elif isinstance(error, CannotOpen):

@@ -26,6 +26,7 @@ class Call(Generic[Q, B]):
     request_id: str
     idempotency_key: str | None = None
     raw_body: bytes = b""
+    operation_id: str = ""
 
     @property
     def environment_id(self) -> str:

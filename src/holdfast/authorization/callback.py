@@ -174,6 +174,8 @@ class Callback:
         target = await self._accounts.database.transact(lambda tx: _target(tx, attempt))
         if target is None or target.subject is None:
             return None if isinstance(found, Lost) else found
+        if found is None and arrival.effective.provider.identity is not None:
+            found = Lost("its answer names nobody")
         if isinstance(found, Lost):
             raise Failed("provider_error", f"it could not be checked whose account this is ({found.reason}): try again")
         check_identity(target, found, switch=attempt.switch_identity)

@@ -117,7 +117,9 @@ class Start:
             raise AttemptOver("this link has expired: go back to the app and ask for a new one")
         if attempt.stage is Stage.BEGUN:
             return
-        if attempt.stage is Stage.STARTED and self._is_starter(attempt, browser):
+        # A session-bound attempt may be started anew anywhere: what a mail scanner started is not lost for
+        # its user, and the account is the app's to finish, with its verifier.
+        if attempt.stage is Stage.STARTED and (attempt.session_bound or self._is_starter(attempt, browser)):
             return
         raise AttemptOver("this link was used already: go back to the app and ask for a new one")
 

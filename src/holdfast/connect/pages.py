@@ -18,6 +18,7 @@ from holdfast.authorization import Callback, Landed, Opened, Start
 from holdfast.authorization.callback import Failed
 from holdfast.authorization.start import AttemptOver
 from holdfast.errors import HoldfastError, NotFound
+from holdfast.ids import is_id
 from holdfast.providers import custom
 
 _log = structlog.get_logger("holdfast.connect")
@@ -103,6 +104,8 @@ class ConnectPages:
         """The provider's redirect URI."""
         key = request.path_params["key"].removeprefix("dik_")
         try:
+            if not is_id(key):
+                raise NotFound("this redirect URI is not known here")
             landed = await self._callback.land(
                 request.path_params["name"],
                 key,

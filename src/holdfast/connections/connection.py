@@ -8,6 +8,7 @@ from holdfast.providers.entry import Method, Provider
 from holdfast.vault import Place, Sealed
 
 OwnerKind = Literal["user", "organization"]
+OWNER_KINDS: tuple[OwnerKind, ...] = ("user", "organization")
 ClientSupply = Literal["custom", "organization"]
 """Who supplies the OAuth client: the operator, or each organization for itself."""
 
@@ -36,6 +37,8 @@ class Connection:
     alert: str | None = None
     """Why the provider refuses our client, in words; None while all is well."""
     alert_at: float | None = None
+    alert_client_ref: str | None = None
+    """The client that is refused: accounts of another client of this connection are not concerned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from holdfast.clock import Clock
 from holdfast.connections import store
 from holdfast.connections.clients import ClientInput, changed_client, new_client
 from holdfast.connections.connection import (
+    OWNER_KINDS,
     Client,
     ClientSupply,
     Connection,
@@ -190,9 +191,13 @@ class Connections:
             connection = _changed(before, changes, now)
             if change is not None:
                 change.store(tx)
-                connection = replace(connection, client_ref=change.client.id, alert=None, alert_at=None)
+                connection = replace(
+                    connection, client_ref=change.client.id, alert=None, alert_at=None, alert_client_ref=None
+                )
             if changes.definition is not None:
-                self._redefine(tx, connection, changes.definition, change.client if change else None, actor, now)
+                secret_given = changes.client is not None and changes.client.client_secret is not None
+                fresh = change.client if change and secret_given else None
+                self._redefine(tx, connection, changes.definition, fresh, actor, now)
             store.save(tx, connection)
             log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now))
             return connection
@@ -249,13 +254,15 @@ class Connections:
         return await self._database.transact(work)
 
     def any_of_name(self, tx: Tx, environment_id: str, name: str) -> Connection:
-        """Return a connection of that name, the user-owned one if there are two. Raises NotFound."""
-        found = store.by_name(tx, environment_id, name, "user") or store.by_name(
-            tx, environment_id, name, "organization"
-        )
-        if found is None:
+        """Return the connection that an organization's settings of that name belong to. Raises NotFound.
+
+        Of two, the one whose client each organization supplies, else the user-owned one.
+        """
+        roots = [store.by_name(tx, environment_id, name, kind) for kind in OWNER_KINDS]
+        found = [root for root in roots if root is not None]
+        if not found:
             raise NotFound(f"there is no data integration '{name}'")
-        return found
+        return next((root for root in found if root.client_supply == "organization"), found[0])
 
     def _with_client(
         self, tx: Tx, environment_id: str, name: str, owner_kind: OwnerKind

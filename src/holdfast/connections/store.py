@@ -1,7 +1,7 @@
 """Tables of the connections room and all their SQL."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection as Tx
 from sqlalchemy import Row, UniqueConstraint, delete, insert, select, update
@@ -43,6 +43,7 @@ connections = Table(
     Column("config", Json, nullable=False),
     Column("alert", Text),
     Column("alert_at", Time),
+    Column("alert_client_ref", String(26)),
     Column("created_at", Time, nullable=False),
     Column("updated_at", Time, nullable=False),
     UniqueConstraint("environment_id", "name", "owner_kind", name="uq_connections_name"),
@@ -92,10 +93,12 @@ def by_name(tx: Tx, environment_id: str, name: str, owner_kind: OwnerKind) -> Co
     return None if row is None else _connection(row)
 
 
-def by_id(tx: Tx, environment_id: str, connection_id: str) -> Connection | None:
-    row = tx.execute(
-        select(connections).where(connections.c.environment_id == environment_id, connections.c.id == connection_id)
-    ).one_or_none()
+def by_id(
+    tx: Tx, environment_id: str, connection_id: str, *, lock: Literal["share", "update"] | None = None
+) -> Connection | None:
+    """Return the connection. `lock` share: it cannot go before this transaction ends; update: nor be shared."""
+    query = select(connections).where(connections.c.environment_id == environment_id, connections.c.id == connection_id)
+    row = tx.execute(query if lock is None else query.with_for_update(read=lock == "share")).one_or_none()
     return None if row is None else _connection(row)
 
 
@@ -142,23 +145,47 @@ def save(tx: Tx, changed: Connection) -> None:
 
 
 def remove(tx: Tx, environment_id: str, connection_id: str) -> None:
-    """Delete the connection and its clients. Its accounts are the caller's business, in the same transaction."""
+    """Delete the connection and its clients, but those that an organization's override of the other root still uses.
+
+    Its accounts are the caller's business, in the same transaction.
+    """
+    in_use = select(overrides.c.client_ref).where(
+        overrides.c.environment_id == environment_id, overrides.c.client_ref.is_not(None)
+    )
     tx.execute(
-        delete(clients).where(clients.c.environment_id == environment_id, clients.c.connection_id == connection_id)
+        delete(clients).where(
+            clients.c.environment_id == environment_id,
+            clients.c.connection_id == connection_id,
+            clients.c.id.not_in(in_use),
+        )
     )
     tx.execute(
         delete(connections).where(connections.c.environment_id == environment_id, connections.c.id == connection_id)
     )
 
 
-def set_alert(tx: Tx, environment_id: str, connection_id: str, alert: str | None, at: float) -> bool:
-    """Set or clear the alert; False if it already stood that way, so that one trouble makes one entry."""
+def raise_alert(tx: Tx, environment_id: str, connection_id: str, client_ref: str, alert: str, at: float) -> bool:
+    """Write that a client is refused, as of now; False if that was known, so that one trouble makes one entry."""
     where = (connections.c.environment_id == environment_id) & (connections.c.id == connection_id)
-    changes = connections.c.alert.is_(None) if alert is not None else connections.c.alert.is_not(None)
-    done = tx.execute(
-        update(connections).where(where, changes).values(alert=alert, alert_at=None if alert is None else at)
+    values = {"alert": alert, "alert_at": at, "alert_client_ref": client_ref}
+    new = where & connections.c.alert_client_ref.is_distinct_from(client_ref)
+    if tx.execute(update(connections).where(new).values(values)).rowcount > 0:
+        return True
+    tx.execute(update(connections).where(where).values(values))
+    return False
+
+
+def clear_alert(tx: Tx, environment_id: str, connection_id: str, client_ref: str) -> None:
+    """Write that a client works again. An alert of another client stays."""
+    tx.execute(
+        update(connections)
+        .where(
+            connections.c.environment_id == environment_id,
+            connections.c.id == connection_id,
+            connections.c.alert_client_ref == client_ref,
+        )
+        .values(alert=None, alert_at=None, alert_client_ref=None)
     )
-    return done.rowcount > 0
 
 
 def client(tx: Tx, environment_id: str, client_ref: str) -> Client | None:
@@ -280,6 +307,7 @@ def _connection_values(record: Connection) -> dict[str, Any]:
         "config": dict(record.config),
         "alert": record.alert,
         "alert_at": record.alert_at,
+        "alert_client_ref": record.alert_client_ref,
         "created_at": record.created_at,
         "updated_at": record.updated_at,
     }
@@ -303,6 +331,7 @@ def _connection(row: Row[Any]) -> Connection:
         config=row.config,
         alert=row.alert,
         alert_at=row.alert_at,
+        alert_client_ref=row.alert_client_ref,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -1,9 +1,10 @@
 """The log's table. Append and read; there is no update and no delete."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Index, Row, insert, select
+from sqlalchemy import ColumnElement, Connection, Index, Row, false, insert, or_, select
 
 from holdfast.events.entry import Actor, Entry
 from holdfast.events.names import Action
@@ -30,6 +31,25 @@ entries = Table(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Entries of one action; with `member`, only those whose data says `value` there (or, with `unless`, does not)."""
+
+    action: Action
+    member: str = ""
+    value: str = ""
+    unless: bool = False
+
+
+def _is_of(kind: Kind) -> ColumnElement[bool]:
+    of_action = entries.c.action == kind.action.value
+    if not kind.member:
+        return of_action
+    said = entries.c.data[kind.member].as_string()
+    matches: ColumnElement[bool] = said.is_distinct_from(kind.value) if kind.unless else said == kind.value
+    return of_action & matches
+
+
 def append(tx: Connection, *new: Entry) -> None:
     if new:
         tx.execute(insert(entries), [_row(entry) for entry in new])
@@ -39,7 +59,7 @@ def list_entries(
     tx: Connection,
     environment_id: str,
     *,
-    actions: Collection[Action],
+    kinds: Collection[Kind],
     limit: int,
     after: str | None = None,
     before: str | None = None,
@@ -50,7 +70,11 @@ def list_entries(
     account_id: str | None = None,
 ) -> list[Entry]:
     """Return up to `limit` entries in the order asked for. `after` and `before` are entry ids, exclusive."""
-    query = select(entries).where(entries.c.environment_id == environment_id, entries.c.action.in_(list(actions)))
+    query = select(entries).where(
+        entries.c.environment_id == environment_id,
+        entries.c.action.in_([kind.action.value for kind in kinds]),
+        or_(false(), *(_is_of(kind) for kind in kinds)),
+    )
     if since is not None:
         query = query.where(entries.c.at >= since)
     if until is not None:

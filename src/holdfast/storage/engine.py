@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from holdfast.errors import Misconfigured, Unavailable
@@ -160,6 +161,10 @@ def _run_batch(connection: Connection, batch: list[_Job]) -> None:
                 with connection.begin_nested():
                     job.run(connection)
             except Exception as error:
+                # A full disk or a failing one makes SQLite undo the whole transaction, not the savepoint alone. What
+                # earlier jobs wrote is gone then, and they must not be told otherwise.
+                if not _in_transaction(connection):
+                    raise
                 job.fail(error)
             else:
                 good.append(job)
@@ -167,8 +172,15 @@ def _run_batch(connection: Connection, batch: list[_Job]) -> None:
         job.succeed()
 
 
+def _in_transaction(connection: Connection) -> bool:
+    raw = connection.connection.driver_connection
+    return isinstance(raw, sqlite3.Connection) and raw.in_transaction
+
+
 def _sqlite_engine(path: Path) -> sqlalchemy.Engine:
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": SQLITE_BUSY_MS / 1000})
+    engine = sqlalchemy.create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": SQLITE_BUSY_MS / 1000}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(raw: Any, _record: object) -> None:
@@ -210,7 +222,7 @@ class PostgresDatabase:
     dialect = "postgresql"
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
-        self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False)
+        self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
         self._running: set[asyncio.Task[Any]] = set()
 
     @classmethod
@@ -250,7 +262,7 @@ class PostgresDatabase:
 
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether the database, and not the work, is what failed."""
-    return isinstance(error, OperationalError | OSError | TimeoutError) or (
+    return isinstance(error, OperationalError | OSError | TimeoutError | PoolTimeout) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
 

@@ -51,9 +51,15 @@ def acquire(tx: Connection, table: Table, row: ColumnElement[bool], *, owner: st
     return None if taken is None else int(taken)
 
 
+def extend(tx: Connection, table: Table, row: ColumnElement[bool], *, fence: int, seconds: float) -> bool:
+    """Keep the lease for `seconds` from now, if it is still ours."""
+    held = tx.execute(update(table).where(row, table.c.fence == fence).values(lease_until=database_now() + seconds))
+    return held.rowcount > 0
+
+
 def release(tx: Connection, table: Table, row: ColumnElement[bool], *, fence: int) -> None:
     """Give the lease up, if it is still ours."""
     tx.execute(update(table).where(row, table.c.fence == fence).values(lease_owner=None, lease_until=None))
 
 
-__all__ = ["acquire", "database_now", "func", "lease_columns", "release"]
+__all__ = ["acquire", "database_now", "extend", "func", "lease_columns", "release"]

@@ -6,21 +6,16 @@ No transaction is open while the provider is asked. The late writer of a lost le
 """
 
 import asyncio
-from dataclasses import replace
 
 import structlog
 
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts import store as account_store
-from holdfast.accounts.install import account_entry
 from holdfast.clock import Clock
-from holdfast.connections import ClientFactory, Connections, ProviderClient
+from holdfast.connections import ClientFactory, Connection, Connections, ProviderClient
 from holdfast.connections import store as connection_store
 from holdfast.connections.provider_client import Outcome, Unsent
-from holdfast.connections.settings import connection_entry
 from holdfast.errors import HoldfastError
-from holdfast.events import Action, Actor
-from holdfast.events import store as log
 from holdfast.ids import opaque
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.secret import Secret
@@ -35,13 +30,13 @@ from holdfast.tokens.outcome import (
     RefreshOutcome,
     RetryAt,
 )
+from holdfast.tokens.settle import ended, settle
 from holdfast.tokens.verdict import (
     MISCONFIGURED_PAUSE,
     Turn,
     fingerprint_of,
     grant_in,
     grant_of,
-    judge,
     needs_intent,
 )
 from holdfast.vault import Vault
@@ -134,7 +129,7 @@ class Refresher:
             connection = connection_store.by_id(tx, environment_id, account.connection_id)
             if connection is None:
                 settled = Gone()
-            elif _resting(connection.alert_at, now) and not force:
+            elif _resting(connection, account, now) and not force:
                 settled = Misconfigured(connection.alert or "")
         if settled is not None or connection is None or fence is None:
             if fence is not None:
@@ -160,7 +155,8 @@ class Refresher:
             outcome = await self._send(turn, provider, grant, access)
             if isinstance(outcome, Unsent):
                 await asyncio.sleep(UNSENT_RETRY_SECONDS)
-                outcome = await self._send(turn, provider, grant, access)
+                if await self._hold(turn):
+                    outcome = await self._send(turn, provider, grant, access)
             if _refuses_grant(outcome) and isinstance(turn.intent, policy.Normal):
                 outcome = await self._ask_again(turn, provider, grant, access, outcome)
             return outcome
@@ -198,7 +194,16 @@ class Refresher:
         current = await self._database.transact(lambda tx: account_store.get(tx, account.environment_id, account.id))
         if current is None or current.credential_version != account.credential_version:
             return first
-        return await self._send(turn, provider, grant, access)
+        return await self._send(turn, provider, grant, access) if await self._hold(turn) else first
+
+    async def _hold(self, turn: Turn) -> bool:
+        """Keep the lease for another request: what is sent must not outlive it. False if it has passed on."""
+        account = turn.account
+        return await self._database.transact(
+            lambda tx: account_store.extend_lease(
+                tx, account.environment_id, account.id, fence=turn.fence, seconds=self._lease_seconds
+            )
+        )
 
     # Settling
 
@@ -207,7 +212,9 @@ class Refresher:
         pause = 0.1
         while True:
             try:
-                result = await self._database.transact(lambda tx: self._settle_in(tx, turn, outcome))
+                result = await self._database.transact(
+                    lambda tx: settle(tx, turn, outcome, self._vault, self._clock.now())
+                )
                 break
             except Exception as error:
                 _log.error("refresh_not_committed", account=turn.account.id, error=type(error).__name__)
@@ -220,44 +227,6 @@ class Refresher:
             await self._revoke_orphan(turn, grant)
         return result
 
-    def _settle_in(self, tx: Tx, turn: Turn, outcome: Outcome) -> RefreshOutcome:
-        before, now = turn.account, self._clock.now()
-        verdict = judge(turn, outcome, self._vault, now)
-        after, result = verdict.account, verdict.result
-        current = account_store.get(tx, before.environment_id, before.id, lock=True)
-        if current is not None and current.status is not before.status:
-            # Ended or paused while we asked: that stands, and a new pair is kept for the day it is taken back.
-            after = replace(after, status=current.status, reason=current.reason, detail=current.detail)
-            result = _ended(current)
-        written = account_store.settle(tx, after, fence=turn.fence, credential_version=before.credential_version)
-        if not written:
-            return self._overtaken(tx, turn)
-        name = turn.effective.connection.name
-        log.append(tx, account_entry(after, name, verdict.action, Actor.system(), now))
-        if result is verdict.result and after.status is not before.status:
-            log.append(tx, account_entry(after, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, Actor.system(), now))
-        self._alert(tx, turn, result, now)
-        return result
-
-    def _overtaken(self, tx: Tx, turn: Turn) -> RefreshOutcome:
-        """Nothing was written: the account is gone, or has a newer credential than the one we started from."""
-        account_store.give_up_lease(tx, turn.account.environment_id, turn.account.id, fence=turn.fence)
-        current = account_store.get(tx, turn.account.environment_id, turn.account.id)
-        if current is None:
-            return Gone()
-        _log.warning("late_refresh_refused", account=current.id, fence=turn.fence)
-        return Refreshed(current) if current.status is Status.ACTIVE else _ended(current)
-
-    def _alert(self, tx: Tx, turn: Turn, result: RefreshOutcome, now: float) -> None:
-        connection = turn.effective.connection
-        if isinstance(result, Misconfigured) and turn.account.method == "oauth":
-            why = f"{turn.effective.provider.name} refuses this connection's client: {result.why}"
-            if connection_store.set_alert(tx, connection.environment_id, connection.id, why, now):
-                entry = connection_entry(connection, Action.CONNECTION_MISCONFIGURED, Actor.system(), now)
-                log.append(tx, replace(entry, data={**entry.data, "alert": why}))
-        elif isinstance(result, Refreshed) and connection.alert is not None:
-            connection_store.set_alert(tx, connection.environment_id, connection.id, None, now)
-
     async def _revoke_orphan(self, turn: Turn, grant: TokenGrant) -> None:
         """The account was deleted while we refreshed: deletion wins, and what was minted meanwhile is ended too."""
         provider, _, _ = await self._prepared(turn)
@@ -268,7 +237,7 @@ def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool)
     if account.credential_version != seen.credential_version and account.status is Status.ACTIVE:
         return Refreshed(account)
     if account.status is not Status.ACTIVE:
-        return _ended(account)
+        return ended(account)
     if account.grant is None:
         return NeedsReauthorization(Reason.NO_REFRESH_TOKEN, "there is no refresh token")
     if account.retry_at is not None and account.retry_at > now and not force:
@@ -276,12 +245,11 @@ def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool)
     return None
 
 
-def _ended(account: Account) -> NeedsReauthorization:
-    return NeedsReauthorization(account.reason or Reason.UNUSABLE, account.detail or "")
-
-
-def _resting(alert_at: float | None, now: float) -> bool:
-    return alert_at is not None and now - alert_at < MISCONFIGURED_PAUSE
+def _resting(connection: Connection, account: Account, now: float) -> bool:
+    """Tell whether the provider has just refused this account's client: it is not asked again for a while."""
+    if connection.alert_at is None or connection.alert_client_ref != account.client_ref:
+        return False
+    return now - connection.alert_at < MISCONFIGURED_PAUSE
 
 
 def _refuses_grant(outcome: Outcome) -> bool:

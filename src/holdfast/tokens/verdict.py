@@ -63,9 +63,12 @@ def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
         case TokenRefusal(kind="misconfigured"):
             after = _failed(_nothing_used_up(turn), now, MISCONFIGURED_PAUSE, outcome.description)
             return Verdict(after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED)
-        case TokenRefusal(kind="refused") if account.failures + 1 >= REFUSALS_TO_GIVE_UP:
+        case TokenRefusal(kind="refused") if account.refusals + 1 >= REFUSALS_TO_GIVE_UP:
             return _unusable(turn, outcome, now)
-        case TokenRefusal(kind="throttled" | "refused"):
+        case TokenRefusal(kind="refused"):
+            later = _later(turn, outcome.description, outcome.retry_after, now)
+            return replace(later, account=replace(later.account, refusals=account.refusals + 1))
+        case TokenRefusal(kind="throttled"):
             return _later(turn, outcome.description, outcome.retry_after, now)
         case Unsent(reason):
             return _later(turn, reason, None, now)
@@ -102,6 +105,7 @@ def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account
     renewed = replace(
         account.to(Status.ACTIVE, now),
         failures=0,
+        refusals=0,
         retry_at=None,
         warning=None,
         intent_at=None,
@@ -185,6 +189,7 @@ def _failed(account: Account, now: float, wait: float, why: str) -> Account:
     return replace(
         account,
         failures=account.failures + 1,
+        refusals=0,
         retry_at=now + wait,
         warning=f"the last refresh failed: {why}",
         updated_at=now,

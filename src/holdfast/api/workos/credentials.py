@@ -247,9 +247,9 @@ class CredentialOperations:
         """Return the key and a keyed fingerprint of the request: its body may hold a secret."""
         if call.idempotency_key is None:
             return None
-        path = "/".join(call.path.values())
-        digest = hashlib.sha256(call.raw_body).hexdigest()
-        return IdempotentUse(call.idempotency_key, self.parts.vault.lookup_hash("idempotency", f"{path}\x00{digest}"))
+        asked = msgspec.json.encode([call.operation_id, call.path, call.query]) + call.raw_body
+        digest = hashlib.sha256(asked).hexdigest()
+        return IdempotentUse(call.idempotency_key, self.parts.vault.lookup_hash("idempotency", digest))
 
 
 def _credential(found: Vended) -> VendedCredential:

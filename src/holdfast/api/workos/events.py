@@ -11,7 +11,7 @@ from holdfast import ids
 from holdfast.api.operations import Call, Operation
 from holdfast.api.workos.inputs import EventsQuery
 from holdfast.api.workos.naming import ACCOUNT, EVENT, INTEGRATION, Cursor
-from holdfast.api.workos.outputs import Event, EventActor, EventContext, EventList
+from holdfast.api.workos.outputs import Event, EventActor, EventContext, EventList, ListMetadata
 from holdfast.api.workos.parts import Parts
 from holdfast.clock import from_iso, iso
 from holdfast.errors import Unprocessable
@@ -56,8 +56,6 @@ FAILURE_CODES = frozenset(
     }
 )
 """What the wire lists; anything else (a provider's own word, a code of ours) is told as provider_error."""
-BATCH = 200
-"""Entries read at a time; some may belong to the family that was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,23 @@ class EventOperations:
         cursor = Cursor(EVENT, limit=query.limit, after=query.after, before=query.before, order=query.order)
         since, until = _time("range_start", query.range_start), _time("range_end", query.range_end)
 
+        kinds = [KINDS[name] for name in query.events if name in KINDS]
+        if not kinds:
+            return EventList(data=[], list_metadata=ListMetadata())
+
         def work(tx: Tx) -> list[Entry]:
-            return _gather(tx, call.environment_id, query, cursor, since, until)
+            return log.list_entries(
+                tx,
+                call.environment_id,
+                kinds=kinds,
+                limit=cursor.limit + 1,
+                after=cursor.after,
+                before=cursor.before,
+                newest_first=cursor.newest_first,
+                since=since,
+                until=until,
+                organization_id=query.organization_id,
+            )
 
         found = await self.parts.database.transact(work)
         rows, metadata = cursor.page(found, lambda entry: entry.id)
@@ -102,40 +115,18 @@ def _is_foreign(name: str) -> bool:
     return _EVENT_NAME.fullmatch(name) is not None and not name.startswith("pipes.")
 
 
-def _gather(
-    tx: Tx, environment_id: str, query: EventsQuery, cursor: Cursor, since: float | None, until: float | None
-) -> list[Entry]:
-    """Read batches until there are limit + 1 entries under the names asked for, or none are left."""
-    wanted = set(query.events)
-    actions = {action for action in _VERBS if wanted & set(_names(action))}
-    found: list[Entry] = []
-    after, before = cursor.after, cursor.before
-    while True:
-        batch = log.list_entries(
-            tx,
-            environment_id,
-            actions=actions,
-            limit=BATCH,
-            after=after,
-            before=before,
-            newest_first=cursor.newest_first,
-            since=since,
-            until=until,
-            organization_id=query.organization_id,
-        )
-        fitting = [entry for entry in batch if event_name(entry) in wanted]
-        if before is not None:
-            found = [*fitting, *found]
-        else:
-            found.extend(fitting)
-        if len(batch) < BATCH or len(found) > cursor.limit:
-            return found[-cursor.limit - 1 :] if before is not None else found[: cursor.limit + 1]
-        after, before = (None, batch[0].id) if before is not None else (batch[-1].id, None)
+def _kinds() -> dict[str, log.Kind]:
+    """Return which entries each of this wire's names stands for."""
+    kinds = {ADD_FAILED: log.Kind(Action.ACCOUNT_CONNECTION_FAILED, "intent", "add")}
+    kinds[LEGACY + "connection_failed"] = log.Kind(Action.ACCOUNT_CONNECTION_FAILED, "intent", "add", unless=True)
+    for action, verb in _VERBS.items():
+        if action is not Action.ACCOUNT_CONNECTION_FAILED:
+            kinds[PLURAL + verb] = log.Kind(action, "role", "standard")
+            kinds[LEGACY + verb] = log.Kind(action, "role", "standard", unless=True)
+    return kinds
 
 
-def _names(action: Action) -> tuple[str, ...]:
-    failed = action is Action.ACCOUNT_CONNECTION_FAILED
-    return (LEGACY + _VERBS[action], PLURAL + _VERBS[action], *((ADD_FAILED,) if failed else ()))
+KINDS = _kinds()
 
 
 def event_name(entry: Entry) -> str:
