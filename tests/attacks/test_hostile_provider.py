@@ -220,6 +220,23 @@ def test_moving_only_the_refresh_endpoint_clears_the_secret_too(app: App, browse
     assert not [seen for seen in evil.seen if secret in _all_of(seen)]
 
 
+def test_naming_the_same_client_id_again_does_not_carry_its_secret_to_the_new_host(
+    app: App, browser: Browser, evil: EvilProvider
+) -> None:
+    slug, user, secret = a_slug("carried"), anyone(), "canary-secret-of-the-old-host"
+    with EvilProvider() as honest:
+        app.make_custom(slug, honest.origin, secret)
+        _come_back(browser, browser.get(app.link(user, slug), follow=False))
+    change = {
+        "credentials": {"type": "custom", "client_id": "app"},
+        "custom_provider": {"token_url": f"{evil.origin}/token"},
+    }
+    moved = app.call("PUT", f"/data-integrations/{slug}", change)
+    assert (moved.status_code, moved.json()["state"]) == (200, "invalid")
+    app.token(user, slug, min_ttl=3600)
+    assert not [seen for seen in evil.seen if secret in _all_of(seen)]
+
+
 def test_a_link_made_before_the_host_changed_does_not_use_the_old_secret(
     app: App, browser: Browser, evil: EvilProvider
 ) -> None:

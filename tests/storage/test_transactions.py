@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+import time
 import uuid
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -149,3 +151,34 @@ async def test_sqlite_waits_for_a_second_process_that_holds_the_write_lock(
     await asyncio.gather(holding, waiting)
     await other.close()
     assert await _stored(database_url, environment_id) == {"slow", "quick"}
+
+
+async def test_when_a_full_disk_undoes_a_batch_nobody_is_told_that_it_was_written(tmp_path: Path) -> None:
+    database = await open_database(f"sqlite:///{tmp_path / 'full.db'}")
+    try:
+        await database.transact(lambda tx: tx.exec_driver_sql("CREATE TABLE t (x BLOB)"))
+
+        def hold_up(tx: Connection) -> None:
+            time.sleep(0.2)  # so that the three below form one batch
+
+        def fill(tx: Connection) -> None:
+            pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+            tx.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+            tx.exec_driver_sql("INSERT INTO t VALUES (zeroblob(1000000))")
+
+        def write(tx: Connection) -> str:
+            tx.exec_driver_sql("INSERT INTO t VALUES (x'01')")
+            return "written"
+
+        held = asyncio.ensure_future(database.transact(hold_up))
+        await asyncio.sleep(0.05)
+        results = await asyncio.gather(
+            *(database.transact(work) for work in (write, fill, write)), return_exceptions=True
+        )
+        await held
+        told = results.count("written")
+        count = await database.transact(lambda tx: tx.exec_driver_sql("SELECT count(*) FROM t").scalar_one())
+        assert count == told
+        assert isinstance(results[1], Exception)
+    finally:
+        await database.close()
