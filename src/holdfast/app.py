@@ -29,7 +29,7 @@ from holdfast.providers.loader import load_catalog
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import migrate
-from holdfast.tokens import Refresher, TokenReader
+from holdfast.tokens import PlainReader, Refresher, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
@@ -131,6 +131,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         imports=Imports(accounts, factory),
         removal=Removal(accounts),
         reader=reader,
+        plain=PlainReader(database, vault, clock, connections, min_ttl=config.min_ttl),
         begin=Begin(
             accounts,
             base_url=config.base_url,

@@ -11,6 +11,7 @@ import threading
 import time
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _ALPHANUMERIC = string.ascii_letters + string.digits
 
@@ -32,7 +33,7 @@ def new_id(at: float | None = None) -> str:
 
 def encode(value: int) -> str:
     """Write a 128-bit number as a ULID."""
-    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -5, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -10, -10)])
 
 
 def is_id(text: str) -> bool:

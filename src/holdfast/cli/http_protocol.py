@@ -1,17 +1,57 @@
-"""uvicorn's HTTP protocol with a bound on what a request may hold before its body: address and headers.
+"""uvicorn's HTTP protocol with a bound on what a request may hold before its body: address and headers; and with what
+one turn of the loop writes joined.
 
-httptools itself has none, so a caller without a key could fill the memory with one header that never ends.
+httptools itself has no bound, so a caller without a key could fill the memory with one header that never ends. uvicorn
+writes a reply's head and body apart, and the second system call is a good part of what a small reply costs.
 """
+
+import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 65_536
 """Twice what browsers and proxies allow. What arrives with the last of it is let through: the bound is on memory."""
+MOST_CORKED_BYTES = 65_536
+"""Held back in one turn of the loop at most; more is written at once, so that back-pressure is felt."""
+
+
+class Corked:
+    """A transport whose writes wait for the end of the loop's turn, and go out as one. Closing writes them first."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self.flush)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > MOST_CORKED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._held:
+            data = b"".join(self._held)
+            self._held, self._size = [], 0
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)  # set back below where a head ends within this data

@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,11 +18,12 @@ import sqlalchemy
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from holdfast.errors import Misconfigured, Unavailable
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Work = Callable[[Connection], T]
 
 SQLITE_BUSY_MS = 10_000
@@ -33,12 +34,25 @@ _RETRIED_SQLSTATES = {"40001", "40P01"}
 """Serialization failure and deadlock: PostgreSQL asks for the transaction to be run again."""
 
 
+class DirectWork(Protocol[T_co]):
+    """Work in the engine's own SQL on the driver's own connection, once for each engine."""
+
+    def on_sqlite(self, raw: sqlite3.Connection) -> T_co: ...
+
+    async def on_postgres(self, raw: Any) -> T_co:
+        """One statement on an asyncpg connection: it commits itself."""
+        ...
+
+
 class Database(Protocol):
-    """A durable store. `transact` returns what `work` returned once that is committed, and raises what it raised."""
+    """A durable store. `transact` returns what `work` returned once that is committed, and raises what it raised;
+    `direct` does the same for the little work that cannot afford SQLAlchemy, and raises the driver's errors."""
 
     dialect: str
 
     async def transact(self, work: Work[T]) -> T: ...
+
+    async def direct(self, work: DirectWork[T]) -> T: ...
 
     async def close(self) -> None: ...
 
@@ -75,11 +89,17 @@ class SqliteDatabase:
         return database
 
     async def transact(self, work: Work[T]) -> T:
+        return await self._queue(_in_savepoint(work))
+
+    async def direct(self, work: DirectWork[T]) -> T:
+        return await self._queue(_in_raw_savepoint(work))
+
+    async def _queue(self, run: Work[T]) -> T:
         if self._closed:
             raise Unavailable("the database is closed")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, done, loop))
+        self._jobs.put(_Job(run, done, loop))
         # A cancelled caller must not cancel the batch: the job stays queued, only its answer is dropped.
         return await asyncio.shield(done)
 
@@ -125,15 +145,40 @@ class SqliteDatabase:
         return batch
 
 
-class _Job:
-    __slots__ = ("_done", "_loop", "_result", "work")
+def _in_savepoint(work: Work[T]) -> Work[T]:
+    def run(connection: Connection) -> T:
+        with connection.begin_nested():
+            return work(connection)
 
-    def __init__(self, work: Work[Any], done: "asyncio.Future[Any]", loop: asyncio.AbstractEventLoop) -> None:
-        self.work, self._done, self._loop = work, done, loop
+    return run
+
+
+def _in_raw_savepoint(work: DirectWork[T]) -> Work[T]:
+    def run(connection: Connection) -> T:
+        raw: Any = connection.connection.driver_connection
+        raw.execute("SAVEPOINT direct")
+        try:
+            return work.on_sqlite(raw)
+        except BaseException:
+            raw.execute("ROLLBACK TO direct")
+            raise
+        finally:
+            raw.execute("RELEASE direct")
+
+    return run
+
+
+class _Job:
+    """Work that undoes itself if it fails, and who waits for it."""
+
+    __slots__ = ("_done", "_loop", "_result", "_run")
+
+    def __init__(self, run: Work[Any], done: "asyncio.Future[Any]", loop: asyncio.AbstractEventLoop) -> None:
+        self._run, self._done, self._loop = run, done, loop
         self._result: Any = None
 
     def run(self, connection: Connection) -> None:
-        self._result = self.work(connection)
+        self._result = self._run(connection)
 
     def succeed(self) -> None:
         self._tell(self._done.set_result, self._result)
@@ -158,11 +203,11 @@ def _run_batch(connection: Connection, batch: list[_Job]) -> None:
     with connection.begin():
         for job in batch:
             try:
-                with connection.begin_nested():
-                    job.run(connection)
+                job.run(connection)
             except Exception as error:
-                # A full disk or a failing one makes SQLite undo the whole transaction, not the savepoint alone. What
-                # earlier jobs wrote is gone then, and they must not be told otherwise.
+                # A full disk, among others, makes SQLite undo the whole transaction, not the savepoint alone, and
+                # COMMIT then succeeds in committing nothing: https://www.sqlite.org/lang_transaction.html (Response To
+                # Errors Within A Transaction). What earlier jobs wrote is gone, and they must not be told otherwise.
                 if not _in_transaction(connection):
                     raise
                 job.fail(error)
@@ -224,6 +269,7 @@ class PostgresDatabase:
     def __init__(self, url: str, pool_size: int = 10) -> None:
         self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
         self._running: set[asyncio.Task[Any]] = set()
+        self._kept: tuple[AsyncConnection, Any] | None = None
 
     @classmethod
     async def open(cls, url: str) -> "PostgresDatabase":
@@ -239,7 +285,13 @@ class PostgresDatabase:
         return database
 
     async def transact(self, work: Work[T]) -> T:
-        task = asyncio.ensure_future(self._attempt(work))
+        return await self._finish(self._attempt(work))
+
+    async def direct(self, work: DirectWork[T]) -> T:
+        return await self._finish(self._directly(work))
+
+    async def _finish(self, attempt: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(attempt)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
@@ -254,9 +306,27 @@ class PostgresDatabase:
                 if tries == 0 or getattr(error.orig, "sqlstate", None) not in _RETRIED_SQLSTATES:
                     raise
 
+    async def _directly(self, work: DirectWork[T]) -> T:
+        """Run on a connection that is kept for this: fetching one from the pool costs as much as the statement."""
+        kept, self._kept = self._kept, None
+        connection, raw = kept or await self._checked_out()
+        try:
+            return await work.on_postgres(raw)
+        finally:
+            if raw.is_closed() or self._kept is not None:
+                await connection.close()
+            else:
+                self._kept = connection, raw
+
+    async def _checked_out(self) -> tuple[AsyncConnection, Any]:
+        connection = await self._engine.connect()
+        return connection, (await connection.get_raw_connection()).driver_connection
+
     async def close(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=5)
+        if self._kept is not None:
+            await self._kept[0].close()
         await self._engine.dispose()
 
 

@@ -1,6 +1,7 @@
 """Tokens: reading a live one, and refreshing it. The heart.
 
-`policy` decides and `verdict` judges what the provider answered (both pure), `read` vends, `refresh` renews, `outcome`
+`policy` decides and `verdict` judges what the provider answered (both pure), `read` vends, `plain` vends
+the frequent case many at once, `refresh` renews, `outcome`
 names what a refresh can come to. A read never waits while the token has life enough; a valid token is never refused
 because something else failed. One function refreshes, for reads and for everything else: single flight in the process,
 then a lease with a fence, an intent before the request, and the new pair committed before anything else is looked at.
@@ -9,14 +10,18 @@ Leaves the account's record and status to `accounts`, the protocol to `oauth2`.
 """
 
 from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
+from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader, Vended
 from holdfast.tokens.refresh import Refresher
 
 __all__ = [
     "Ask",
     "Inactive",
+    "Live",
     "Misconfigured",
     "NeedsReauthorization",
+    "PlainAsk",
+    "PlainReader",
     "RefreshOutcome",
     "Refreshed",
     "Refresher",

@@ -1,7 +1,6 @@
 """Seal and open. Data keys are unwrapped once and kept in memory; a read costs one AES-GCM and no I/O."""
 
 import contextlib
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -82,7 +81,7 @@ class Vault:
 
     def lookup_hash(self, purpose: str, text: str) -> str:
         """Return a keyed hash (HMAC-SHA256, hex) to find a high-entropy value by, without keeping the value."""
-        return hmac.new(self._lookup_key, f"{purpose}\x00{text}".encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._lookup_key, f"{purpose}\x00{text}".encode(), "sha256").hex()
 
     def _ring(self, environment_id: str) -> _Ring:
         ring = self._rings.get(environment_id)

@@ -49,6 +49,7 @@ class WorkosDoor:
         return Dispatcher(
             self.operations,
             authenticate=self._parts.keys.authenticate,
+            recall=self._parts.keys.recall,
             render_error=render,
             limiter=self._parts.limiter,
             max_body_bytes=self._parts.max_body_bytes,

@@ -11,7 +11,7 @@ from holdfast.authorization import Begin, Finish
 from holdfast.clock import Clock
 from holdfast.connections import Connections
 from holdfast.storage import Database
-from holdfast.tokens import TokenReader
+from holdfast.tokens import PlainReader, TokenReader
 from holdfast.vault import Vault
 from holdfast.webhooks import Endpoints
 
@@ -27,6 +27,7 @@ class Parts:
     imports: Imports
     removal: Removal
     reader: TokenReader
+    plain: PlainReader
     begin: Begin
     finish: Finish
     endpoints: Endpoints

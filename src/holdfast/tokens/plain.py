@@ -1,0 +1,126 @@
+"""The plain token read, many at once: what arrives while one batch is in the database forms the next.
+
+A batch is one transaction: keys checked, accounts found and judged, entries written, one commit; no credential leaves
+before that. There is no timer: a read that comes alone goes alone. What is not plain, or fails, is answered None and
+read by `TokenReader`, which explains itself.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from holdfast import ids
+from holdfast.clock import Clock
+from holdfast.connections import Connections
+from holdfast.oauth2.scopes import missing
+from holdfast.providers.entry import Provider
+from holdfast.secret import Secret
+from holdfast.storage import Database
+from holdfast.storage.engine import is_unavailable
+from holdfast.tokens.store import Found, PlainReads
+from holdfast.vault import Place, Sealed, Vault
+
+MOST_READS = 256
+"""In one batch: enough to share its cost among, few enough that nobody waits long behind it."""
+MOST_SCOPES = 4096
+"""Sets of scopes kept parsed. A deployment has as many as it has ways to consent: a handful per connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAsk:
+    """A user's read of the account that everybody sees, by a key that is believed: the read itself checks it."""
+
+    environment_id: str
+    key_id: str
+    name: str
+    user_id: str
+    min_ttl: float | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A token that was good when it left; the entry of its read is durable."""
+
+    secret: Secret
+    expires_at: float | None
+    scopes: list[str]
+    missing_scopes: list[str]
+    warnings: tuple[str, ...]
+
+
+class PlainReader:
+    def __init__(
+        self, database: Database, vault: Vault, clock: Clock, connections: Connections, *, min_ttl: float
+    ) -> None:
+        self._database, self._vault, self._clock, self._connections = database, vault, clock, connections
+        self._min_ttl = min_ttl
+        self._waiting: list[tuple[PlainAsk, asyncio.Future[Found | None]]] = []
+        self._batches: asyncio.Task[None] | None = None
+        self._scopes: dict[tuple[str, str | None, str], tuple[list[str], list[str]]] = {}
+
+    async def read(self, ask: PlainAsk) -> Live | None:
+        """Return the token, or None if the read is not plain and nothing is on record of it.
+
+        Checks the key. Raises CannotOpen for a stored token that was altered or moved.
+        """
+        answer: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((ask, answer))
+        if self._batches is None:
+            self._batches = asyncio.ensure_future(self._run())
+        found = await answer  # a caller who hangs up cancels this future, not the batch
+        provider = None if found is None else self._connections.built_in(found.provider_slug)
+        if found is None or provider is None:
+            return None
+        place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
+        secret = await self._vault.open_fresh(Sealed(found.access), place)
+        granted, absent = self._scopes_of(found, provider)
+        return Live(secret, found.expires_at, granted, absent, (found.warning,) if found.warning else ())
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
+                answers = await self._look([ask for ask, _ in batch])
+                for (_, answer), found in zip(batch, answers, strict=True):
+                    if not answer.done():
+                        answer.set_result(found)
+        finally:
+            self._batches = None
+
+    async def _look(self, asks: Sequence[PlainAsk]) -> Sequence[Found | None]:
+        """Look a batch up. If it fails and the database is there, one of it is to blame: find it by halving."""
+        now = self._clock.now()
+        reads = [
+            (ask.environment_id, ask.key_id, ask.name, ask.user_id, ask.min_ttl, ids.new_id(now), ask.request_id)
+            for ask in asks
+        ]
+        try:
+            found = await self._database.direct(PlainReads(reads, now, self._min_ttl))
+        except Exception as error:  # whatever it is, the ordinary read meets it too and says what it is
+            if len(asks) == 1 or is_unavailable(error):
+                return [None] * len(asks)
+            half = len(asks) // 2
+            return [*await self._look(asks[:half]), *await self._look(asks[half:])]
+        return [found.get(place) for place in range(len(asks))]
+
+    def _scopes_of(self, found: Found, provider: Provider) -> tuple[list[str], list[str]]:
+        """Return the granted and the missing scopes. Kept by their text, so what is kept cannot be out of date."""
+        key = (found.provider_slug, found.asked, found.granted)
+        known = self._scopes.get(key)
+        if known is None:
+            if len(self._scopes) >= MOST_SCOPES:
+                self._scopes.clear()
+            known = self._scopes[key] = _scopes(found, provider)
+        return known
+
+
+def _scopes(found: Found, provider: Provider) -> tuple[list[str], list[str]]:
+    granted = msgspec.json.decode(found.granted, type=list[str])
+    dialect = provider.oauth2
+    if dialect is None or dialect.scopes_fixed_by_app:
+        return granted, []
+    chosen = None if found.asked is None else msgspec.json.decode(found.asked, type=list[str] | None)
+    return granted, list(missing(dialect.scopes if chosen is None else chosen, granted, dialect.scope_implies))
