@@ -152,12 +152,17 @@ def remove(tx: Tx, environment_id: str, connection_id: str) -> None:
 
 
 def set_alert(tx: Tx, environment_id: str, connection_id: str, alert: str | None, at: float) -> bool:
-    """Set or clear the alert; False if it already stood that way, so that one trouble makes one entry."""
+    """Set or clear the alert; False if there was one (or none) before, so that one trouble makes one entry.
+
+    An alert set again is dated anew: the connection rests anew.
+    """
     where = (connections.c.environment_id == environment_id) & (connections.c.id == connection_id)
     changes = connections.c.alert.is_(None) if alert is not None else connections.c.alert.is_not(None)
     done = tx.execute(
         update(connections).where(where, changes).values(alert=alert, alert_at=None if alert is None else at)
     )
+    if done.rowcount == 0 and alert is not None:
+        tx.execute(update(connections).where(where).values(alert_at=at))
     return done.rowcount > 0
 
 
