@@ -45,13 +45,14 @@ class Worker:
         """End the loops between two steps, and hand back what the sweep had queued. Refreshes under way go on: it is
         for the refresher's drain to wait for them."""
         self._stopping.set()
-        await self._sweep.stop(seconds)
+        self._sweep.close()  # first, so that a look which is under way queues nothing that would begin
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+        await self._sweep.stop(seconds)
 
     async def _every(self, seconds: float, failure: str, step: Callable[[], Awaitable[object]]) -> None:
         while not self._stopping.is_set():

@@ -128,10 +128,10 @@ async def test_an_alert_is_set_once_and_cleared_once(database: Database, environ
     record = a_connection(environment_id)
     await _add(database, record)
 
-    async def alert(text: str | None) -> bool:
-        return await database.transact(lambda tx: store.set_alert(tx, environment_id, record.id, text, 5.0))
+    async def alert(text: str | None, at: float = 5.0) -> bool:
+        return await database.transact(lambda tx: store.set_alert(tx, environment_id, record.id, text, at))
 
-    assert [await alert(None), await alert("refused"), await alert("refused again")] == [False, True, False]
+    assert [await alert(None), await alert("refused", 4.0), await alert("refused again")] == [False, True, False]
     found = await database.transact(lambda tx: store.by_id(tx, environment_id, record.id))
     assert found is not None
     assert (found.alert, found.alert_at) == ("refused", 5.0)

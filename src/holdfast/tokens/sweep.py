@@ -84,9 +84,13 @@ class Sweep:
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    async def stop(self, seconds: float) -> None:
-        """Let nothing begin any more, hand back what is queued, and wait for what is under way."""
+    def close(self) -> None:
+        """Let nothing begin any more; what is queued is handed back."""
         self._gate.close()
+
+    async def stop(self, seconds: float) -> None:
+        """Close, and wait for what is under way."""
+        self.close()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=seconds)
 
