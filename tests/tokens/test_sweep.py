@@ -181,22 +181,22 @@ async def test_a_crowd_that_is_due_in_one_second_meets_the_provider_a_few_at_a_t
         house.holdfast.refresher.start(account)
     await _swept(house.holdfast)
     assert house.requests == 500
-    assert counting.most == 8
+    assert 1 < counting.most <= 8
 
 
 async def test_a_caller_does_not_queue_behind_the_sweep(house: House, counting: Counting) -> None:
     connection = await house.connection()
     accounts = await _connect(house, connection, 40)
     house.clock.advance(4000)
-    house.sandbox.set(slow_seconds=0.2)
+    house.sandbox.set(slow_seconds=0.4)
     await house.holdfast.sweep.look()
     await asyncio.sleep(0.05)
     last = max(accounts, key=lambda account: sweep_at(account) or 0)
-    async with asyncio.timeout(0.6):  # five rounds of eight would take a second
+    async with asyncio.timeout(1.5):  # five rounds of eight take two seconds
         assert isinstance(await house.read(last, connection), Vended)
     await house.holdfast.sweep.idle()
     assert house.requests == 40
-    assert counting.most == 9
+    assert 8 <= counting.most <= 9, "the eight of the sweep, and the caller beside them"
 
 
 async def test_an_endpoint_that_is_down_is_left_alone_while_reads_are_served_and_comes_back(house: House) -> None:

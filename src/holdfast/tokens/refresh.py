@@ -78,6 +78,8 @@ class Refresher:
         self._lease_seconds, self._refusal_spacing = lease_seconds, refusal_spacing
         self._name = opaque(22)
         self._flights: dict[tuple[str, str], asyncio.Task[RefreshOutcome]] = {}
+        self._lanes: dict[str, Lane] = {}
+        """Of connections that have one: in an outage each read of a due token gets here, and must cost nothing."""
         self._queued: dict[tuple[str, str], asyncio.Task[RefreshOutcome | Resting]] = {}
 
     async def refresh(self, account: Account, *, force: bool = False) -> RefreshOutcome:
@@ -104,9 +106,13 @@ class Refresher:
         return queued
 
     async def _in_turn(self, account: Account, lane: Lane | None) -> RefreshOutcome | Resting:
+        lane = lane or self._lanes.get(account.connection_id)
+        lane = lane or await self._database.transact(lambda tx: self._lane(tx, account))
         if lane is None:
-            lane = await self._database.transact(lambda tx: self._lane(tx, account))
-        return await self._gate.through(lane, lambda: self.refresh(account)) if lane else Gone()
+            return Gone()
+        if lane.shared:
+            self._lanes[account.connection_id] = lane
+        return await self._gate.through(lane, lambda: self.refresh(account))
 
     def _lane(self, tx: Tx, account: Account) -> Lane | None:
         connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
