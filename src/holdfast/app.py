@@ -29,7 +29,7 @@ from holdfast.providers.loader import load_catalog
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import migrate
-from holdfast.tokens import PlainReader, Refresher, TokenReader
+from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, Sweep, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
@@ -53,6 +53,8 @@ class Holdfast:
     keys: Keys
     accounts: Accounts
     refresher: Refresher
+    sweep: Sweep
+    forecast: Forecast
     app: ASGIApp
     first_key: Secret | None
     sandbox: Sandbox | None
@@ -105,12 +107,15 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout)
     factory = ClientFactory(vault, outbound, clock, config.base_url)
     accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
+    most = config.sweep_concurrency
+    gate = Gate(clock, concurrency=most, per_provider=config.refreshes_per_provider)
     refresher = Refresher(
         database,
         vault,
         clock,
         connections,
         factory,
+        gate,
         lease_seconds=config.lease_seconds,
         refusal_spacing=config.refusal_spacing,
     )
@@ -156,6 +161,8 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         keys=keys,
         accounts=accounts,
         refresher=refresher,
+        sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
+        forecast=Forecast(database, clock, days=config.expiring_soon_days),
         app=_app(pages, WorkosDoor(parts), sandbox, config.base_url),
         first_key=first_key,
         sandbox=sandbox,

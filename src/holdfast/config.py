@@ -51,6 +51,14 @@ class Config:
     """A token with less life than this many seconds is refreshed before it is returned."""
     refusal_spacing: float = 1.0
     """Seconds between the two refusals it takes to declare a grant dead."""
+    sweep_interval: float = 5.0
+    """Seconds between two looks for accounts to refresh ahead of their end. 0 = this process looks for none."""
+    sweep_concurrency: int = 32
+    """How many background refreshes may run at once in this process."""
+    refreshes_per_provider: int = 8
+    """How many of them may be at one provider."""
+    expiring_soon_days: int = 7
+    """Days ahead of the end of a consent that no refresh can extend, to write `account.expiring_soon`. 0 = never."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
     """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
@@ -124,6 +132,16 @@ def _checked(config: Config) -> Config:
             "lease_seconds must exceed twice outbound_timeout",
         ),
         (0 <= config.min_ttl <= 3600, "min_ttl must be 0 to 3600 seconds"),
+        (
+            config.sweep_interval == 0 or 0.1 <= config.sweep_interval <= 3600,
+            "sweep_interval must be 0, or 0.1 to 3600",
+        ),
+        (1 <= config.sweep_concurrency <= 1000, "sweep_concurrency must be 1 to 1000"),
+        (
+            1 <= config.refreshes_per_provider <= config.sweep_concurrency,
+            "refreshes_per_provider must be 1 to sweep_concurrency",
+        ),
+        (0 <= config.expiring_soon_days <= 365, "expiring_soon_days must be 0 to 365"),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
     for holds, message in rules:

@@ -1,7 +1,9 @@
-"""The loops beside the doors. So far one: forgetting attempts and idempotency keys whose time is over."""
+"""The loops beside the doors: the sweep, the announcements ahead of a consent's end, and forgetting attempts and
+idempotency keys whose time is over. Each goes on after a failure: a database that is away comes back."""
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,35 +14,62 @@ from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
+from holdfast.tokens import Forecast, Sweep
 
 _log = structlog.get_logger("holdfast.worker")
 
 CLEANUP_SECONDS = 300.0
+FORECAST_SECONDS = 300.0
+"""What it tells of is days ahead."""
 ATTEMPT_AFTERLIFE = 24 * 3600.0
 """Ended attempts are kept for a day, so that an old link can be told from an unknown one."""
 
 
 class Worker:
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, sweep: Sweep, forecast: Forecast, *, sweep_interval: float
+    ) -> None:
         self._database, self._clock = database, clock
-        self._task: asyncio.Task[None] | None = None
+        self._sweep, self._forecast, self._sweep_interval = sweep, forecast, sweep_interval
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._task = asyncio.ensure_future(self._run())
+        loops = [self._every(CLEANUP_SECONDS, "cleanup_failed", self.clean_up)]
+        if self._sweep_interval:
+            loops.append(self._every(FORECAST_SECONDS, "forecast_failed", self._forecast.announce))
+            loops.append(self._every(self._sweep_interval, "sweep_failed", self._sweep_through))
+        self._tasks = [asyncio.ensure_future(loop) for loop in loops]
 
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+    async def stop(self, seconds: float = 5.0) -> None:
+        """End the loops between two steps, and hand back what the sweep had queued. Refreshes under way go on: it is
+        for the refresher's drain to wait for them."""
+        self._stopping.set()
+        self._sweep.close()  # first, so that a look which is under way queues nothing that would begin
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await self._sweep.stop(seconds)
 
-    async def _run(self) -> None:
-        while True:
+    async def _every(self, seconds: float, failure: str, step: Callable[[], Awaitable[object]]) -> None:
+        while not self._stopping.is_set():
             try:
-                await self.clean_up()
+                await step()
             except (SQLAlchemyError, HoldfastError, OSError) as error:
-                _log.warning("cleanup_failed", error=type(error).__name__)
-            await asyncio.sleep(CLEANUP_SECONDS)
+                _log.warning(failure, error=type(error).__name__)
+            await self._pause(seconds, self._stopping.wait())
+
+    async def _sweep_through(self) -> None:
+        """Look as long as there is more, each time that there is room."""
+        while await self._sweep.look() and not self._stopping.is_set():
+            await self._pause(self._sweep_interval, self._sweep.room())
+
+    async def _pause(self, seconds: float, unless: Awaitable[object]) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(unless, seconds)
 
     async def clean_up(self) -> int:
         """Delete what is over; return how many rows."""

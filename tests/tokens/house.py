@@ -3,7 +3,7 @@ tested in. Everything in it is the product's own, wired by `app.build`."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from holdfast.accounts import Account, Accounts, ClientCredential, Connecting, OAuthCredential, Owner
 from holdfast.accounts import store as account_store
@@ -120,15 +121,17 @@ class House:
 
     async def connect(self, connection: Connection, *scopes: str, owner: Owner | None = None) -> Account:
         """Connect an account as consent leaves it."""
+        return await self._connect(connection, self.credential(*scopes), owner)
+
+    def credential(self, *scopes: str) -> OAuthCredential:
+        """Return what a consent leaves."""
         issued = self.consent(*scopes)
-        ends = None if issued.expires_in is None else self.clock.now() + issued.expires_in
-        credential = OAuthCredential(
+        return OAuthCredential(
             Secret(issued.access_token),
             Secret(issued.refresh_token) if issued.refresh_token else None,
-            expires_at=ends,
+            expires_at=None if issued.expires_in is None else self.clock.now() + issued.expires_in,
             scopes=issued.scopes,
         )
-        return await self._connect(connection, credential, owner)
 
     async def connect_client(self, connection: Connection, client_id: str, secret: Secret) -> Account:
         return await self._connect(connection, ClientCredential(client_id, secret), None)
@@ -136,8 +139,16 @@ class House:
     async def _connect(
         self, connection: Connection, credential: OAuthCredential | ClientCredential, owner: Owner | None
     ) -> Account:
+        return await self.accounts.connect(await self.plan(connection, credential, owner))
+
+    async def plan(
+        self,
+        connection: Connection,
+        credential: OAuthCredential | ClientCredential | None,
+        owner: Owner | None = None,
+    ) -> Connecting:
         effective = await self.effective(connection)
-        plan = Connecting(
+        return Connecting(
             effective=effective,
             owner=owner or Owner.user("user_" + opaque(20)),
             credential=credential,
@@ -145,7 +156,6 @@ class House:
             actor=Actor.system(),
             client_ref=effective.client_ref,
         )
-        return await self.accounts.connect(plan)
 
     async def effective(self, connection: Connection, organization_id: str = "") -> Effective:
         return await self.holdfast.database.transact(
@@ -232,8 +242,10 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house_on(database: str, data_dir: Path) -> AsyncIterator[House]:
-    """Build, and serve the sandbox on a free port."""
+async def house_on(
+    database: str, data_dir: Path, *, around: Callable[[ASGIApp], ASGIApp] = lambda app: app, **settings: Any
+) -> AsyncIterator[House]:
+    """Build, and serve the sandbox on a free port; `around` may watch its requests."""
     clock = FrozenClock()
     sockets = bind("127.0.0.1", 0)
     config = Config(
@@ -243,9 +255,10 @@ async def house_on(database: str, data_dir: Path) -> AsyncIterator[House]:
         refusal_spacing=SPACING,
         outbound_timeout=2.0,
         lease_seconds=6.0,
+        **settings,
     )
     holdfast = await build(with_address(config, sockets[0].getsockname()[1]), clock)
-    server = uvicorn.Server(uvicorn_config(holdfast.app))
+    server = uvicorn.Server(uvicorn_config(around(holdfast.app)))
     serving = asyncio.ensure_future(server.serve(sockets=list(sockets)))
     while not server.started:
         await asyncio.sleep(0.005)

@@ -110,6 +110,10 @@ class Account:
     """The account's own client id, where its method is client_credentials."""
     expires_at: float | None = None
     grant_expires_at: float | None = None
+    consent_ends_at: float | None = None
+    """An end that no refresh puts off: then only the owner can help, and is told ahead of it."""
+    notice_at: float | None = None
+    """When that end was announced; once for each consent."""
     refresh_at: float | None = None
     refreshed_at: float | None = None
     retry_at: float | None = None
@@ -152,6 +156,7 @@ class Account:
                 failures=0,
                 refusals=0,
                 retry_at=None,
+                notice_at=None,
                 intent_at=None,
                 intent_print=None,
                 updated_at=now,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from holdfast.accounts.account import Account
-from holdfast.accounts.expiry import due_at, expiry_of, granted_scopes
+from holdfast.accounts.expiry import consent_end, due_at, expiry_of, granted_scopes
 from holdfast.oauth2.replies import TokenGrant
 from holdfast.providers.entry import Lifetime, Provider
 from holdfast.secret import Secret
@@ -78,6 +78,7 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 last4=key.last4(),
                 expires_at=None,
                 grant_expires_at=None,
+                consent_ends_at=None,
                 refresh_at=None,
             )
         case ClientCredential(client_id, secret):
@@ -88,16 +89,20 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 last4=secret.last4(),
                 expires_at=None,
                 grant_expires_at=None,
+                consent_ends_at=None,
                 refresh_at=now,
             )
         case OAuthCredential():
+            renewable = credential.refresh is not None
+            ends, grant_ends = credential.expires_at, credential.grant_expires_at if renewable else None
             return replace(
                 base,
                 access=vault.seal(credential.access, base.access_place()) if credential.access else None,
                 grant=vault.seal(credential.refresh, base.grant_place()) if credential.refresh else None,
-                expires_at=credential.expires_at,
-                grant_expires_at=credential.grant_expires_at if credential.refresh else None,
-                refresh_at=due_at(credential.expires_at, now, lifetime, renewable=credential.refresh is not None),
+                expires_at=ends,
+                grant_expires_at=grant_ends,
+                consent_ends_at=consent_end(ends, grant_ends, now, lifetime, renewable=renewable),
+                refresh_at=due_at(ends, now, lifetime, renewable=renewable, grant_expires_at=grant_ends),
                 refreshed_at=now,
                 scopes=credential.scopes,
                 kept={**account.kept, **credential.kept},

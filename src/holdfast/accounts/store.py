@@ -1,11 +1,13 @@
 """The accounts table and all its SQL. An account is found by environment and id, or environment, connection, owner."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection as Tx
-from sqlalchemy import Index, Row, delete, func, insert, select, text, update
+from sqlalchemy import Index, Row, bindparam, delete, func, insert, or_, select, text, update
 
 from holdfast.accounts.account import Account, Owner, Reason, Status
+from holdfast.accounts.expiry import sweep_at
 from holdfast.storage import leases
 from holdfast.storage.tables import (
     NO_ONE,
@@ -52,7 +54,10 @@ accounts = Table(
     Column("oauth_client_id", Text),
     Column("expires_at", Time),
     Column("grant_expires_at", Time),
+    Column("consent_ends_at", Time),
+    Column("notice_at", Time),
     Column("refresh_at", Time),
+    Column("sweep_at", Time),
     Column("refreshed_at", Time),
     Column("retry_at", Time),
     Column("failures", Integer, nullable=False),
@@ -67,7 +72,13 @@ accounts = Table(
     *leases.lease_columns(),
     Index("ix_accounts_owner", "environment_id", "connection_id", "user_id", "organization_id"),
     Index("ix_accounts_user", "environment_id", "user_id", "organization_id"),
-    Index("ix_accounts_refresh_at", "refresh_at"),
+    Index("ix_accounts_sweep_at", "sweep_at"),
+    Index(
+        "ix_accounts_consent_ends_at",
+        "consent_ends_at",
+        sqlite_where=text("notice_at IS NULL"),
+        postgresql_where=text("notice_at IS NULL"),
+    ),
     Index(
         "uq_accounts_compatibility",
         "environment_id",
@@ -90,7 +101,9 @@ _CREDENTIAL_COLUMNS = (
     "grant",
     "expires_at",
     "grant_expires_at",
+    "consent_ends_at",
     "refresh_at",
+    "sweep_at",
     "refreshed_at",
     "retry_at",
     "failures",
@@ -263,6 +276,51 @@ def settle(tx: Tx, account: Account, *, fence: int, credential_version: int) -> 
     return done.rowcount > 0
 
 
+def due(tx: Tx, *, now: float, limit: int, passing_over: Collection[str] = ()) -> list[Account]:
+    """Return accounts to refresh, the longest due first, of all environments; `passing_over` these connections.
+
+    Rows that another process has under its hands, or refreshes, are left out. Until the transaction ends the rest are
+    ours: `look_again` at a later time claims them.
+    """
+    query = select(accounts).where(
+        accounts.c.sweep_at <= now,
+        accounts.c.refresh_at <= now,
+        accounts.c.status == Status.ACTIVE.value,
+        or_(accounts.c.retry_at.is_(None), accounts.c.retry_at <= now),
+        leases.is_free(accounts),
+    )
+    if passing_over:
+        query = query.where(accounts.c.connection_id.not_in(list(passing_over)))
+    query = query.order_by(accounts.c.sweep_at).limit(limit).with_for_update(skip_locked=True)
+    return [_account(row) for row in tx.execute(query)]
+
+
+def look_again(tx: Tx, these: Sequence[Account], at: float) -> None:
+    """Let the sweep leave these accounts alone until `at`, except those that have changed since they were read."""
+    if these:
+        here = (accounts.c.environment_id == bindparam("e")) & (accounts.c.id == bindparam("i"))
+        tx.execute(
+            update(accounts).where(here, accounts.c.version == bindparam("v")).values(sweep_at=at),
+            [{"e": account.environment_id, "i": account.id, "v": account.version} for account in these],
+        )
+
+
+def to_announce(tx: Tx, *, now: float, until: float, limit: int) -> list[Account]:
+    """Return active accounts whose consent ends before `until` and has not been announced; locked, as `due`."""
+    query = select(accounts).where(
+        accounts.c.consent_ends_at > now,
+        accounts.c.consent_ends_at <= until,
+        accounts.c.notice_at.is_(None),
+        accounts.c.status == Status.ACTIVE.value,
+    )
+    query = query.order_by(accounts.c.consent_ends_at).limit(limit).with_for_update(skip_locked=True)
+    return [_account(row) for row in tx.execute(query)]
+
+
+def announced(tx: Tx, account: Account, at: float) -> None:
+    tx.execute(update(accounts).where(_is(account.environment_id, account.id)).values(notice_at=at))
+
+
 def _owner_values(account: Account) -> dict[str, Any]:
     return {
         "connection_id": account.connection_id,
@@ -293,7 +351,10 @@ def _values(account: Account) -> dict[str, Any]:
         "oauth_client_id": account.oauth_client_id,
         "expires_at": account.expires_at,
         "grant_expires_at": account.grant_expires_at,
+        "consent_ends_at": account.consent_ends_at,
+        "notice_at": account.notice_at,
         "refresh_at": account.refresh_at,
+        "sweep_at": sweep_at(account),
         "refreshed_at": account.refreshed_at,
         "retry_at": account.retry_at,
         "failures": account.failures,
@@ -332,6 +393,8 @@ def _account(row: Row[Any]) -> Account:
         oauth_client_id=at["oauth_client_id"],
         expires_at=at["expires_at"],
         grant_expires_at=at["grant_expires_at"],
+        consent_ends_at=at["consent_ends_at"],
+        notice_at=at["notice_at"],
         refresh_at=at["refresh_at"],
         refreshed_at=at["refreshed_at"],
         retry_at=at["retry_at"],

@@ -112,8 +112,8 @@ async def _journey(story: Story, holdfast: Holdfast, sdk: "AsyncWorkOSClient", b
     story.first_token = time.perf_counter() - story.began
     story.tell("The app reads the token: pipes.get_access_token('sandbox', user_id=...)", _shown(first))
 
+    before = sandbox.counters()["refresh_token"]  # the sweep may renew it before the app asks: that counts too
     await asyncio.sleep(SHORT_LIFE + 0.1)
-    before = sandbox.counters()["refresh_token"]
     second = await _token(sdk)
     story.refreshes += sandbox.counters()["refresh_token"] - before
     _expect(second.access_token != first.access_token, "a fresh token after the old one expired")

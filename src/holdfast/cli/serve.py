@@ -70,7 +70,13 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         for item in sockets:
             item.close()
         raise
-    worker = Worker(holdfast.database, holdfast.clock)
+    worker = Worker(
+        holdfast.database,
+        holdfast.clock,
+        holdfast.sweep,
+        holdfast.forecast,
+        sweep_interval=config.sweep_interval,
+    )
     worker.start()
     uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app))
     server = Server(uvicorn_server)

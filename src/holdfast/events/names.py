@@ -9,6 +9,7 @@ class Action(StrEnum):
     ACCOUNT_DISCONNECTED = "account.disconnected"
     ACCOUNT_REAUTHORIZATION_NEEDED = "account.reauthorization_needed"
     ACCOUNT_CONNECTION_FAILED = "account.connection_failed"
+    ACCOUNT_EXPIRING_SOON = "account.expiring_soon"
     ACCOUNT_SUSPENDED = "account.suspended"
     ACCOUNT_RESUMED = "account.resumed"
 

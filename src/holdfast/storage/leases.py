@@ -44,7 +44,7 @@ def acquire(tx: Connection, table: Table, row: ColumnElement[bool], *, owner: st
     """Take the lease on `row` if it is free or over, and return its new fence; None if someone holds it."""
     taken = tx.execute(
         update(table)
-        .where(row, or_(table.c.lease_until.is_(None), table.c.lease_until < database_now()))
+        .where(row, is_free(table))
         .values(lease_owner=owner, lease_until=database_now() + seconds, fence=table.c.fence + 1)
         .returning(table.c.fence)
     ).scalar_one_or_none()
@@ -57,9 +57,14 @@ def extend(tx: Connection, table: Table, row: ColumnElement[bool], *, fence: int
     return held.rowcount > 0
 
 
+def is_free(table: Table) -> ColumnElement[bool]:
+    """The condition that nobody holds a row's lease."""
+    return or_(table.c.lease_until.is_(None), table.c.lease_until < database_now())
+
+
 def release(tx: Connection, table: Table, row: ColumnElement[bool], *, fence: int) -> None:
     """Give the lease up, if it is still ours."""
     tx.execute(update(table).where(row, table.c.fence == fence).values(lease_owner=None, lease_until=None))
 
 
-__all__ = ["acquire", "database_now", "extend", "func", "lease_columns", "release"]
+__all__ = ["acquire", "database_now", "extend", "func", "is_free", "lease_columns", "release"]

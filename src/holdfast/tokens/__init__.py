@@ -1,21 +1,28 @@
 """Tokens: reading a live one, and refreshing it. The heart.
 
-`policy` decides and `verdict` judges what the provider answered (both pure), `read` vends, `plain` vends
-the frequent case many at once, `refresh` renews, `outcome`
-names what a refresh can come to. A read never waits while the token has life enough; a valid token is never refused
-because something else failed. One function refreshes, for reads and for everything else: single flight in the process,
-then a lease with a fence, an intent before the request, and the new pair committed before anything else is looked at.
+`policy` decides and `verdict` judges what the provider answered (both pure), `read` vends, `plain` vends the frequent
+case many at once, `refresh` renews and `settle` writes down what came of it, `outcome` names what it can come to.
+`sweep` finds what is due though nobody reads it, `gate` caps and spares what is refreshed in the background,
+`forecast` tells of ends that no refresh puts off. A read never waits while the token has life enough; a valid token
+is never refused because something else failed. One function refreshes, for reads and for everything else: single
+flight in the process, then a lease with a fence, an intent before the request, and the new pair committed before
+anything else is looked at.
 
 Leaves the account's record and status to `accounts`, the protocol to `oauth2`.
 """
 
+from holdfast.tokens.forecast import Forecast
+from holdfast.tokens.gate import Gate
 from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader, Vended
 from holdfast.tokens.refresh import Refresher
+from holdfast.tokens.sweep import Sweep
 
 __all__ = [
     "Ask",
+    "Forecast",
+    "Gate",
     "Inactive",
     "Live",
     "Misconfigured",
@@ -26,6 +33,7 @@ __all__ = [
     "Refreshed",
     "Refresher",
     "RetryAt",
+    "Sweep",
     "TokenReader",
     "Vended",
 ]

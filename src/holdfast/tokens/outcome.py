@@ -18,6 +18,15 @@ class RetryAt:
 
     at: float
     why: str
+    asked: bool = True
+    """Whether the provider was asked. If not: another process has the turn, or an earlier retry time still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """Nothing was tried: what the account is renewed at has failed too often lately, and is left alone until then."""
+
+    until: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,14 @@ from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.tokens import policy
+from holdfast.tokens.gate import Gate, Lane, lane_of
 from holdfast.tokens.outcome import (
     Gone,
     Misconfigured,
     NeedsReauthorization,
     Refreshed,
     RefreshOutcome,
+    Resting,
     RetryAt,
 )
 from holdfast.tokens.settle import ended, settle
@@ -61,15 +63,19 @@ class Refresher:
         clock: Clock,
         connections: Connections,
         factory: ClientFactory,
+        gate: Gate,
         *,
         lease_seconds: float,
         refusal_spacing: float,
     ) -> None:
         self._database, self._vault, self._clock = database, vault, clock
-        self._connections, self._factory = connections, factory
+        self._connections, self._factory, self._gate = connections, factory, gate
         self._lease_seconds, self._refusal_spacing = lease_seconds, refusal_spacing
         self._name = opaque(22)
         self._flights: dict[tuple[str, str], asyncio.Task[RefreshOutcome]] = {}
+        self._lanes: dict[str, Lane] = {}
+        """Of connections that have one: in an outage each read of a due token gets here, and must cost nothing."""
+        self._queued: dict[tuple[str, str], asyncio.Task[RefreshOutcome | Resting]] = {}
 
     async def refresh(self, account: Account, *, force: bool = False) -> RefreshOutcome:
         """Renew the account's token, or join whoever is renewing it.
@@ -80,10 +86,34 @@ class Refresher:
         # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
         return await asyncio.shield(self._flight(account, force))
 
-    def start(self, account: Account) -> None:
-        """Renew in the background. `drain` knows of it at once."""
-        if (account.environment_id, account.id) not in self._flights:
-            self._flight(account, force=False).add_done_callback(_report)
+    def start(self, account: Account, lane: Lane | None = None) -> "asyncio.Task[RefreshOutcome | Resting]":
+        """Renew in the background, within the caps; a second start joins the first. `drain` knows of it at once.
+
+        A caller who needs the token meanwhile does not queue behind it: `refresh` goes ahead.
+        """
+        key = (account.environment_id, account.id)
+        queued = self._queued.get(key)
+        if queued is None:
+            queued = asyncio.ensure_future(self._in_turn(account, lane))
+            self._queued[key] = queued
+            queued.add_done_callback(lambda _: self._queued.pop(key, None))
+            queued.add_done_callback(_report)
+        return queued
+
+    async def _in_turn(self, account: Account, lane: Lane | None) -> RefreshOutcome | Resting:
+        lane = lane or self._lanes.get(account.connection_id)
+        lane = lane or await self._database.transact(lambda tx: self._lane(tx, account))
+        if lane is None:
+            return Gone()
+        if lane.shared:
+            self._lanes[account.connection_id] = lane
+        return await self._gate.through(lane, lambda: self.refresh(account))
+
+    def _lane(self, tx: Tx, account: Account) -> Lane | None:
+        connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
+        if connection is None:
+            return None
+        return lane_of(self._connections.effective(tx, connection, account.owner.organization_id), account)
 
     def _flight(self, account: Account, force: bool) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
@@ -95,9 +125,9 @@ class Refresher:
         return flight
 
     async def drain(self, seconds: float) -> None:
-        """Wait for the flights under way, so that no obtained token is lost at shutdown."""
-        if self._flights:
-            await asyncio.wait(list(self._flights.values()), timeout=seconds)
+        """Wait for what is queued and under way, so that no obtained token is lost at shutdown."""
+        if self._queued or self._flights:
+            await asyncio.wait([*self._queued.values(), *self._flights.values()], timeout=seconds)
 
     async def _fly(self, seen: Account, force: bool) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
@@ -109,7 +139,7 @@ class Refresher:
             if not isinstance(turn, _Busy):
                 return turn
             if waited > self._lease_seconds * 1.5:
-                return RetryAt(self._clock.now() + 1, "another process is refreshing this account")
+                return RetryAt(self._clock.now() + 1, "another process is refreshing this account", asked=False)
             await asyncio.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
 
@@ -219,7 +249,7 @@ class Refresher:
             except Exception as error:
                 _log.error("refresh_not_committed", account=turn.account.id, error=type(error).__name__)
                 if grant_in(outcome) is None:
-                    return RetryAt(self._clock.now() + pause, "the result of a refresh could not be stored")
+                    return RetryAt(self._clock.now() + pause, "the result of a refresh could not be stored", False)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
         grant = grant_in(outcome)
@@ -241,7 +271,7 @@ def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool)
     if account.grant is None:
         return NeedsReauthorization(Reason.NO_REFRESH_TOKEN, "there is no refresh token")
     if account.retry_at is not None and account.retry_at > now and not force:
-        return RetryAt(account.retry_at, account.warning or "the last refresh failed")
+        return RetryAt(account.retry_at, account.warning or "the last refresh failed", asked=False)
     return None
 
 
@@ -256,6 +286,6 @@ def _refuses_grant(outcome: Outcome) -> bool:
     return isinstance(outcome, TokenRefusal) and outcome.kind == "dead_grant"
 
 
-def _report(task: "asyncio.Task[RefreshOutcome]") -> None:
+def _report(task: "asyncio.Task[RefreshOutcome | Resting]") -> None:
     if not task.cancelled() and task.exception() is not None:
         _log.error("background_refresh_failed", error=type(task.exception()).__name__)

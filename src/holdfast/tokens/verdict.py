@@ -115,7 +115,8 @@ def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account
     credential = from_grant(grant, provider, account.scopes or turn.effective.scopes, now, former=former)
     if account.method == "client_credentials":
         return _minted(renewed, grant, former, credential.expires_at, vault, now)
-    if grant.refresh_token is None and account.grant_expires_at and provider.lifetime.refresh_idle is None:
+    kept = grant.refresh_token is None and provider.lifetime.refresh_idle is None
+    if grant.refresh_expires_at is None and (kept or account.consent_ends_at) and account.grant_expires_at:
         credential = replace(credential, grant_expires_at=account.grant_expires_at)
     return lay_in(renewed, credential, vault, provider.lifetime, now)
 

@@ -35,7 +35,10 @@ def upgrade() -> None:
         sa.Column("oauth_client_id", sa.Text(), nullable=True),
         sa.Column("expires_at", sa.Double(), nullable=True),
         sa.Column("grant_expires_at", sa.Double(), nullable=True),
+        sa.Column("consent_ends_at", sa.Double(), nullable=True),
+        sa.Column("notice_at", sa.Double(), nullable=True),
         sa.Column("refresh_at", sa.Double(), nullable=True),
+        sa.Column("sweep_at", sa.Double(), nullable=True),
         sa.Column("refreshed_at", sa.Double(), nullable=True),
         sa.Column("retry_at", sa.Double(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -58,7 +61,15 @@ def upgrade() -> None:
         ["environment_id", "connection_id", "user_id", "organization_id"],
         unique=False,
     )
-    op.create_index("ix_accounts_refresh_at", "accounts", ["refresh_at"], unique=False)
+    op.create_index(
+        "ix_accounts_consent_ends_at",
+        "accounts",
+        ["consent_ends_at"],
+        unique=False,
+        sqlite_where=sa.text("notice_at IS NULL"),
+        postgresql_where=sa.text("notice_at IS NULL"),
+    )
+    op.create_index("ix_accounts_sweep_at", "accounts", ["sweep_at"], unique=False)
     op.create_index("ix_accounts_user", "accounts", ["environment_id", "user_id", "organization_id"], unique=False)
     op.create_index(
         "uq_accounts_compatibility",
