@@ -11,6 +11,9 @@ from tests.parts.process import ServerProcess
 
 _ANNOUNCED = re.compile(r"^\s+(URL|API key|Database|Key file|Sandbox|API)\s{2,}(.+?)\s*$")
 
+_ALWAYS = {"COLUMNS": "500", "HOLDFAST_SWEEP_INTERVAL": "0"}
+"""The sweep is off unless a test asks for it: tests that count refreshes mean those that a read has caused."""
+
 
 class HoldfastProcess:
     """`holdfast serve --dev` on a free port. `api_key` is empty if the data directory had its first key before.
@@ -42,7 +45,7 @@ class HoldfastProcess:
             command += ["--provider-origin", f"{origin}={stand_in}"]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
         self._process = ServerProcess(
-            [*command, *arguments], log_path=self.log_path, env={**clean, "COLUMNS": "500", **(env or {})}
+            [*command, *arguments], log_path=self.log_path, env={**clean, **_ALWAYS, **(env or {})}
         )
         self.announced = self._read_announcement()
         self.base_url = self.announced["URL"]
