@@ -11,7 +11,6 @@ from holdfast.config import Config
 from holdfast.errors import NotFound
 from holdfast.events import Actor
 from holdfast.storage import Database
-from holdfast.vault import Vault
 
 
 async def create(config: Config, name: str) -> None:
@@ -51,8 +50,4 @@ async def _open(config: Config) -> tuple[Database, Keys, Environment]:
     clock = SystemClock()
     database, vault = await open_vault(config, clock)
     environment, _ = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
-    return database, _keys(database, vault, clock), environment
-
-
-def _keys(database: Database, vault: Vault, clock: SystemClock) -> Keys:
-    return Keys(database, vault, clock)
+    return database, Keys(database, vault, clock), environment

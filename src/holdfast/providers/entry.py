@@ -9,8 +9,6 @@ one from an API call.
 
 from typing import Literal
 
-import msgspec
-
 from holdfast.oauth2.dialect import Dead, Dialect, Path, _Struct
 
 AuthKind = Literal["oauth2", "oauth2_client_credentials", "oauth1", "api_key", "basic", "jwt_bearer", "mcp", "custom"]
@@ -235,8 +233,3 @@ class Provider(_Struct, frozen=True, kw_only=True):
         if self.auth == "oauth2_client_credentials":
             return ("client_credentials",)
         return ("api_key",)
-
-
-def to_yaml_ready(provider: Provider) -> object:
-    """Return the entry as plain containers (export, custom provider storage)."""
-    return msgspec.to_builtins(provider)
