@@ -10,13 +10,13 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
 from holdfast.access import Environment, Keys, ensure_environment
-from holdfast.accounts import Accounts
+from holdfast.accounts import Accounts, Bulk, Keeping
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.rate import RateLimiter
 from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts
-from holdfast.authorization import Begin, Callback, Finish, Start
+from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
 from holdfast.clock import Clock, SystemClock
 from holdfast.config import Config
 from holdfast.connect import ConnectPages
@@ -55,6 +55,10 @@ class Holdfast:
     refresher: Refresher
     sweep: Sweep
     forecast: Forecast
+    keeping: Keeping
+    bulk: Bulk
+    links: Links
+    verify: Verify
     app: ASGIApp
     first_key: Secret | None
     sandbox: Sandbox | None
@@ -120,9 +124,19 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         refusal_spacing=config.refusal_spacing,
     )
     reader = TokenReader(database, vault, clock, connections, accounts, refresher, min_ttl=config.min_ttl)
+    settle = Settle(
+        accounts,
+        base_url=config.base_url,
+        connect_code_lifetime=config.connect_code_lifetime,
+        verification_lifetime=config.verification_lifetime,
+    )
+    start = Start(accounts, factory, lifetime=config.attempt_lifetime)
+    keeping = Keeping(accounts)
+    links = Links(accounts, keeping, base_url=config.base_url, link_lifetime=config.link_lifetime, dev=config.dev)
     pages = ConnectPages(
-        Start(accounts, factory),
-        Callback(accounts, factory, connect_code_lifetime=config.connect_code_lifetime),
+        start,
+        Callback(accounts, factory, settle),
+        Fill(accounts, factory, start, settle),
         base_url=config.base_url,
         app_name=config.app_name,
     )
@@ -163,6 +177,10 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         refresher=refresher,
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
+        keeping=keeping,
+        bulk=Bulk(accounts),
+        links=links,
+        verify=Verify(accounts, base_url=config.base_url),
         app=_app(pages, WorkosDoor(parts), sandbox, config.base_url),
         first_key=first_key,
         sandbox=sandbox,

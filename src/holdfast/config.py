@@ -37,6 +37,12 @@ class Config:
     """Seconds a user has to finish connecting. At most 600."""
     connect_code_lifetime: int = 90
     """Seconds an app has to finish a session-bound connection."""
+    link_lifetime: int = 60
+    """Seconds a one-time link waits to be opened. From then on its user has `attempt_lifetime`."""
+    verification_lifetime: int = 600
+    """Seconds an app has to say who came back from a link, where users are verified."""
+    cleanup_interval: int = 3600
+    """Seconds between two looks for accounts that a clean-up policy takes. 0 = this process looks for none."""
     max_accounts_per_owner: int = 25
     """How many accounts one owner may connect through one connection."""
     max_body_bytes: int = 1_048_576
@@ -123,6 +129,9 @@ def _checked(config: Config) -> Config:
         ),
         (30 <= config.attempt_lifetime <= 600, "attempt_lifetime must be 30 to 600 seconds"),
         (10 <= config.connect_code_lifetime <= 90, "connect_code_lifetime must be 10 to 90 seconds"),
+        (10 <= config.link_lifetime <= 600, "link_lifetime must be 10 to 600 seconds"),
+        (30 <= config.verification_lifetime <= 600, "verification_lifetime must be 30 to 600 seconds"),
+        (config.cleanup_interval == 0 or config.cleanup_interval >= 60, "cleanup_interval must be 0, or at least 60"),
         (config.max_accounts_per_owner >= 1, "max_accounts_per_owner must be at least 1"),
         (config.max_body_bytes >= 1024, "max_body_bytes must be at least 1024"),
         (config.requests_per_minute >= 0, "requests_per_minute must not be negative"),

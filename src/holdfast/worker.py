@@ -1,5 +1,6 @@
-"""The loops beside the doors: the sweep, the announcements ahead of a consent's end, and forgetting attempts and
-idempotency keys whose time is over. Each goes on after a failure: a database that is away comes back."""
+"""The loops beside the doors: the sweep, the announcements ahead of a consent's end, forgetting attempts and
+idempotency keys whose time is over, and deleting accounts by an environment's policy. Each goes on after a failure: a
+database that is away comes back."""
 
 import asyncio
 import contextlib
@@ -8,7 +9,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from holdfast.accounts import idempotency
+from holdfast.accounts import Bulk
+from holdfast.accounts.store import idempotency
 from holdfast.authorization import store as attempt_store
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
@@ -27,15 +29,26 @@ ATTEMPT_AFTERLIFE = 24 * 3600.0
 
 class Worker:
     def __init__(
-        self, database: Database, clock: Clock, sweep: Sweep, forecast: Forecast, *, sweep_interval: float
+        self,
+        database: Database,
+        clock: Clock,
+        sweep: Sweep,
+        forecast: Forecast,
+        bulk: Bulk | None = None,
+        *,
+        sweep_interval: float,
+        cleanup_interval: float = 0,
     ) -> None:
         self._database, self._clock = database, clock
         self._sweep, self._forecast, self._sweep_interval = sweep, forecast, sweep_interval
+        self._bulk, self._cleanup_interval = bulk, cleanup_interval
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         loops = [self._every(CLEANUP_SECONDS, "cleanup_failed", self.clean_up)]
+        if self._bulk is not None and self._cleanup_interval:
+            loops.append(self._every(self._cleanup_interval, "account_cleanup_failed", self._bulk.clean_up_everywhere))
         if self._sweep_interval:
             loops.append(self._every(FORECAST_SECONDS, "forecast_failed", self._forecast.announce))
             loops.append(self._every(self._sweep_interval, "sweep_failed", self._sweep_through))

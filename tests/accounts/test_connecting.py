@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET
 
 from holdfast.accounts import Account, ApiKey, Connecting, IdempotentUse, OAuthCredential, Owner, Status, store
-from holdfast.accounts.idempotency import LIFETIME
+from holdfast.accounts.store.idempotency import LIFETIME
 from holdfast.connections import Connection
 from holdfast.errors import Conflict, NotFound, Unprocessable
 from holdfast.events import Action, Actor

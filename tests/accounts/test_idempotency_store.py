@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from holdfast.accounts import idempotency
-from holdfast.accounts.idempotency import LIFETIME, EarlierUse
+from holdfast.accounts.store import idempotency
+from holdfast.accounts.store.idempotency import LIFETIME, EarlierUse
 from holdfast.clock import FrozenClock
 from holdfast.ids import new_id
 from holdfast.storage import Database

@@ -14,10 +14,10 @@ ALLOWED = {
     "pending": "verifying active",
     "verifying": "active",
     "active": "expired revoked error suspended",
-    "expired": "active",
+    "expired": "active revoked",
     "revoked": "",
-    "error": "active",
-    "suspended": "active",
+    "error": "active revoked",
+    "suspended": "active revoked",
 }
 
 

@@ -1,8 +1,20 @@
 """Environments, API keys, and the Principal a valid key stands for."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from holdfast.events import Actor
+
+UserVerification = Literal["none", "custom"]
+"""custom: after a consent that a link led to, the app says who its user is before the account can be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUpPolicy:
+    """Which accounts go by themselves: days without use, and days in need of their owner. None = never."""
+
+    unused_days: int | None = None
+    expired_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +22,8 @@ class Environment:
     id: str
     name: str
     created_at: float
+    user_verification: UserVerification = "none"
+    clean_up: CleanUpPolicy = CleanUpPolicy()
 
 
 @dataclass(frozen=True, slots=True)

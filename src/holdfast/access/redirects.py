@@ -55,7 +55,28 @@ def check_return_to(url: str, registered: Iterable[str], *, exact: bool, dev: bo
     return Destination(url)
 
 
-def split_redirect(url: str) -> SplitResult:
+LONGEST_VERIFY_URL = 2048
+
+
+def check_verify_url(url: str | None, *, dev: bool) -> str | None:
+    """Return the address to send a browser to for its user to be verified; None for none, which "" is too.
+
+    It comes from a caller with a key and is no one else's to choose, so it needs no registration. Plain http is for
+    loopback and development. Raises Invalid `invalid_user_verify_url`.
+    """
+    if not url:
+        return None
+    if len(url) > LONGEST_VERIFY_URL:
+        raise Invalid(f"user_verify_url is longer than {LONGEST_VERIFY_URL}", code="invalid_user_verify_url")
+    try:
+        split_redirect(url, allow_http=dev)
+    except Invalid as error:
+        message = error.message.replace("return_to", "user_verify_url")
+        raise Invalid(message, code="invalid_user_verify_url") from None
+    return url
+
+
+def split_redirect(url: str, *, allow_http: bool = False) -> SplitResult:
     """Parse strictly. Raises Invalid for what a browser could read differently than we do."""
     try:
         parts = urlsplit(url)
@@ -70,7 +91,7 @@ def split_redirect(url: str) -> SplitResult:
         raise _bad("must not hold a user name")
     if not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0:
         raise _bad("needs a plain ASCII host name")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and not allow_http and parts.hostname not in _LOOPBACK:
         raise _bad("must be https; plain http is for loopback only")
     return parts
 

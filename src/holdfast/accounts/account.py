@@ -52,6 +52,10 @@ _TRANSITIONS: frozenset[tuple[Status, Status]] = frozenset(
         (Status.ERROR, Status.ACTIVE),
         (Status.ACTIVE, Status.SUSPENDED),
         (Status.SUSPENDED, Status.ACTIVE),
+        # Taken back while it was not in use: its credential goes all the same.
+        (Status.EXPIRED, Status.REVOKED),
+        (Status.ERROR, Status.REVOKED),
+        (Status.SUSPENDED, Status.REVOKED),
     }
 )
 _BY_AUTHORISATION = frozenset({Status.EXPIRED, Status.REVOKED, Status.ERROR, Status.PENDING, Status.VERIFYING})
@@ -101,10 +105,16 @@ class Account:
     config: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
     """Non-secret members of token replies and callbacks that the provider's API needs (instance_url)."""
+    api_config: Mapping[str, Any] = field(default_factory=dict)
+    """What the app keeps with the account on how to call the provider (version, domain, headers): JSON, no secret."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The app's own labels."""
     access: Sealed | None = None
     """The access token or API key: what is vended."""
     grant: Sealed | None = None
     """What the next access token is obtained with: refresh token or client secret. Never vended."""
+    details: Sealed | None = None
+    """All fields of a credential that has several, JSON by field name; `access` is the one that is vended alone."""
     last4: str = ""
     oauth_client_id: str | None = None
     """The account's own client id, where its method is client_credentials."""
@@ -131,6 +141,9 @@ class Account:
 
     def grant_place(self, credential_version: int | None = None) -> Place:
         return self._place("grant", credential_version)
+
+    def details_place(self, credential_version: int | None = None) -> Place:
+        return self._place("details", credential_version)
 
     def _place(self, field_name: str, credential_version: int | None) -> Place:
         version = self.credential_version if credential_version is None else credential_version
@@ -162,6 +175,26 @@ class Account:
                 updated_at=now,
             )
         raise Conflict(f"an account that is {self.status} cannot be authorised")
+
+
+def emptied(account: Account) -> Account:
+    """Return the account without its credential, and nothing to renew. Its status is the caller's."""
+    return replace(
+        account,
+        access=None,
+        grant=None,
+        details=None,
+        last4="",
+        oauth_client_id=None,
+        expires_at=None,
+        grant_expires_at=None,
+        consent_ends_at=None,
+        refresh_at=None,
+        retry_at=None,
+        intent_at=None,
+        intent_print=None,
+        credential_version=account.credential_version + 1,
+    )
 
 
 def snapshot(account: Account, connection_name: str) -> dict[str, Any]:

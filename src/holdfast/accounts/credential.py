@@ -1,12 +1,19 @@
 """The credential kinds, and how each is laid into an account's sealed columns."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import msgspec
 
 from holdfast.accounts.account import Account
 from holdfast.accounts.expiry import consent_end, due_at, expiry_of, granted_scopes
+from holdfast.connections import Effective
 from holdfast.oauth2.replies import TokenGrant
-from holdfast.providers.entry import Lifetime, Provider
+from holdfast.oauth2.scopes import missing
+from holdfast.providers.entry import Lifetime, Method, Provider
+from holdfast.providers.forms import main_field
 from holdfast.secret import Secret
 from holdfast.vault import Vault
 
@@ -24,6 +31,17 @@ class OAuthCredential:
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     key: Secret
+    """What is vended alone."""
+    details: Secret | None = None
+    """All fields of the credential, JSON by field name, where it was given so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """No secret of the account's own: the connection acts for this subject, or comes in as this user."""
+
+    method: Literal["delegated", "trusted_idp"]
+    principal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +52,51 @@ class ClientCredential:
     client_secret: Secret
 
 
-Credential = OAuthCredential | ApiKey | ClientCredential
+PRINCIPAL = "principal"
+"""Where `kept` holds a delegated credential's subject or user."""
+
+Credential = OAuthCredential | ApiKey | ClientCredential | Delegated
+
+
+def method_of(credential: Credential) -> Method:
+    match credential:
+        case ApiKey():
+            return "api_key"
+        case ClientCredential():
+            return "client_credentials"
+        case OAuthCredential():
+            return "oauth"
+        case Delegated(method):
+            return method
+
+
+def brought(
+    access: Secret, refresh: Secret | None, scopes: Sequence[str], provider: Provider, now: float
+) -> OAuthCredential:
+    """Return tokens that an app brings along without saying when they end.
+
+    One that can be renewed is taken to end as the token itself says (a JWT's `exp`, RFC 7519 section 4.1.4), else as
+    late as the provider's tokens do. One that cannot is taken to live until it is refused.
+    """
+    ends = jwt_end(access)
+    if ends is None and refresh is not None and isinstance(provider.lifetime.access, int):
+        ends = now + provider.lifetime.access
+    if refresh is None and ends is not None and ends <= now:
+        ends = None
+    return OAuthCredential(access=access, refresh=refresh, expires_at=ends, scopes=tuple(scopes))
+
+
+def jwt_end(token: Secret) -> float | None:
+    """Return when a JWT says it ends; None for what is none. Proves nothing: it is our own schedule."""
+    parts = token.reveal().split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, msgspec.DecodeError):
+        return None
+    ends = claims.get("exp") if isinstance(claims, dict) else None
+    return float(ends) if isinstance(ends, int | float) and 0 < ends < 1e11 else None
 
 
 def from_grant(
@@ -69,12 +131,15 @@ def _grant_end(lifetime: Lifetime, now: float) -> float | None:
 def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lifetime, now: float) -> Account:
     """Return the account with this credential, sealed for it under the next credential version."""
     version = account.credential_version + 1
-    base = replace(account, credential_version=version, access=None, grant=None, oauth_client_id=None, last4="")
+    base = replace(
+        account, credential_version=version, access=None, grant=None, details=None, oauth_client_id=None, last4=""
+    )
     match credential:
-        case ApiKey(key):
+        case ApiKey(key, details):
             return replace(
                 base,
                 access=vault.seal(key, base.access_place()),
+                details=vault.seal(details, base.details_place()) if details else None,
                 last4=key.last4(),
                 expires_at=None,
                 grant_expires_at=None,
@@ -92,6 +157,15 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 consent_ends_at=None,
                 refresh_at=now,
             )
+        case Delegated(_, principal):
+            return replace(
+                base,
+                kept={**account.kept, PRINCIPAL: principal},
+                expires_at=None,
+                grant_expires_at=None,
+                consent_ends_at=None,
+                refresh_at=None,
+            )
         case OAuthCredential():
             renewable = credential.refresh is not None
             ends, grant_ends = credential.expires_at, credential.grant_expires_at if renewable else None
@@ -107,3 +181,25 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 scopes=credential.scopes,
                 kept={**account.kept, **credential.kept},
             )
+
+
+async def details_of(account: Account, vault: Vault, provider: Provider) -> dict[str, Any]:
+    """Return the fields of a credential that was typed in or brought along, by field name; empty where it has none.
+
+    These are secrets: for the account's own app and for calls to its provider.
+    """
+    if account.details is not None:
+        document = await vault.open_fresh(account.details, account.details_place())
+        return msgspec.json.decode(document.reveal(), type=dict[str, Any])
+    if account.method == "api_key" and account.access is not None:
+        key = await vault.open_fresh(account.access, account.access_place())
+        return {main_field(provider): key.reveal()}
+    return {}
+
+
+def missing_scopes(effective: Effective, account: Account) -> tuple[str, ...]:
+    """Return the scopes that the connection asks for now and that were not granted to the account."""
+    dialect = effective.provider.oauth2
+    if account.method != "oauth" or dialect is None or dialect.scopes_fixed_by_app:
+        return ()
+    return missing(effective.scopes, account.scopes, dialect.scope_implies)

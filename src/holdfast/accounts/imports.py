@@ -200,7 +200,8 @@ class Imports:
         if acting_user is not None and tokens.mentions_tokens():
             changed = replace(changed, established_by=acting_user)
         store.save(tx, changed)
-        accounts.log(tx, changed, connection.name, _what_happened(before, changed), actor, request_id)
+        action = _what_happened(before, changed)
+        accounts.log(tx, changed, connection.name, action, actor, request_id, was=before.status)
         return changed
 
     def _current(self, account: Account) -> OAuthCredential:

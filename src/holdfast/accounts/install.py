@@ -5,7 +5,7 @@ Everything here decides and writes in one transaction, under lock on the owner's
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 from sqlalchemy.exc import IntegrityError
@@ -13,17 +13,17 @@ from sqlalchemy.exc import IntegrityError
 from holdfast import ids
 from holdfast.access import store as access_store
 from holdfast.access.membership import may_act
-from holdfast.accounts import idempotency, store
+from holdfast.accounts import store
 from holdfast.accounts.account import Account, Owner, Reason, Role, Status, snapshot
-from holdfast.accounts.credential import ApiKey, ClientCredential, Credential, OAuthCredential, lay_in
+from holdfast.accounts.credential import Credential, lay_in, method_of
 from holdfast.accounts.selection import select_account
+from holdfast.accounts.store import idempotency
 from holdfast.clock import Clock
 from holdfast.connections import Connections, Effective
 from holdfast.connections import store as connection_store
 from holdfast.errors import Conflict, NotFound, Refused, Unprocessable
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
-from holdfast.providers.entry import Method
 from holdfast.providers.identity import ProviderIdentity
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
@@ -52,11 +52,14 @@ class Connecting:
     established_by: str | None = None
     client_ref: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    api_config: Mapping[str, Any] = field(default_factory=dict)
+    """Laid over what the account has, as `metadata` is."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     idempotency: "IdempotentUse | None" = None
     status: Status | None = None
-    """A status that the app states itself; None = as the credential tells."""
+    """A status that the app states itself; None = as the credential tells. PENDING: it waits for its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,6 @@ class IdempotentUse:
 
     key: str
     fingerprint: str
-
-
-METHOD_OF: Mapping[type[Credential], Method] = {
-    ApiKey: "api_key",
-    ClientCredential: "client_credentials",
-    OAuthCredential: "oauth",
-}
 
 
 class Accounts:
@@ -127,9 +123,11 @@ class Accounts:
         if plan.idempotency is not None:
             use = plan.idempotency
             idempotency.add(tx, account.environment_id, use.key, use.fingerprint, account.id, now)
-        connected = account.status is Status.ACTIVE
-        action = Action.ACCOUNT_CONNECTED if connected else Action.ACCOUNT_REAUTHORIZATION_NEEDED
-        self.log(tx, account, plan.effective.connection.name, action, plan.actor, plan.request_id)
+        action = {Status.ACTIVE: Action.ACCOUNT_CONNECTED, Status.PENDING: Action.ACCOUNT_CREATED}.get(
+            account.status, Action.ACCOUNT_REAUTHORIZATION_NEEDED
+        )
+        was = before.status if before else None
+        self.log(tx, account, plan.effective.connection.name, action, plan.actor, plan.request_id, was=was)
         return account
 
     def check_may_act(
@@ -158,12 +156,16 @@ class Accounts:
         action: Action,
         actor: Actor,
         request_id: str = "",
+        *,
+        was: Status | None,
     ) -> None:
-        log.append(tx, account_entry(account, connection_name, action, actor, self.clock.now(), request_id))
+        """Append an entry on an account. `was`: its status before, None where it was not there."""
+        entry = account_entry(account, connection_name, action, actor, self.clock.now(), request_id)
+        log.append(tx, replace(entry, data={**entry.data, "old_status": was.value if was else None}))
 
     def _check_method(self, plan: Connecting) -> None:
         method = plan.effective.connection.method
-        if plan.credential is not None and METHOD_OF[type(plan.credential)] != method:
+        if plan.credential is not None and method_of(plan.credential) != method:
             raise Unprocessable(
                 f"accounts of '{plan.effective.connection.name}' connect by {method}",
                 code="auth_method_mismatch",
@@ -188,10 +190,10 @@ class Accounts:
         mine = store.of_owner(tx, connection.environment_id, connection.id, plan.owner, lock=True)
         if plan.intent == "reauthorize":
             return select_account(mine, account_id=plan.account_id, plural=False)
-        if plan.intent == "auto":
-            existing = next((account for account in mine if account.role == "compatibility"), None)
-            if existing is not None:
-                return existing
+        first = next((account for account in mine if account.role == "compatibility"), None)
+        # One that has never been connected is nobody's to lose, and not shown: the next one to connect takes its place.
+        if first is not None and (plan.intent == "auto" or first.status in (Status.PENDING, Status.VERIFYING)):
+            return first
         if plan.intent == "create" and mine:
             raise Conflict(
                 "this owner has a connected account here already: send connection_intent=add for another one"
@@ -222,7 +224,9 @@ class Accounts:
     def _changed(self, account: Account, plan: Connecting, now: float) -> Account:
         check_identity(account, plan.identity, switch=plan.switch_identity)
         lifetime = plan.effective.provider.lifetime
-        if plan.credential is None:
+        if plan.credential is None and plan.status is Status.PENDING:
+            changed = account
+        elif plan.credential is None:
             detail = "No credential was given. The account's owner has to connect it."
             changed = replace(
                 account, status=Status.EXPIRED, reason=Reason.NO_CREDENTIAL, detail=detail, updated_at=now
@@ -243,6 +247,8 @@ class Accounts:
             established_by=plan.established_by or account.established_by,
             client_ref=plan.client_ref or account.client_ref,
             config={**account.config, **plan.config},
+            api_config={**account.api_config, **plan.api_config},
+            metadata={**account.metadata, **plan.metadata},
             kept={**changed.kept, **plan.kept},
         )
 

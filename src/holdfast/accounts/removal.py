@@ -100,7 +100,17 @@ class Removal:
         now = self._accounts.clock.now()
         store.remove(tx, account.environment_id, account.id)
         entry = account_entry(account, connection.name, Action.ACCOUNT_DISCONNECTED, actor, now, request_id)
-        log.append(tx, replace(entry, data={**snapshot(account, connection.name), "status": "disconnected"}))
+        log.append(
+            tx,
+            replace(
+                entry,
+                data={
+                    **snapshot(account, connection.name),
+                    "status": "disconnected",
+                    "old_status": account.status.value,
+                },
+            ),
+        )
 
     def _empty(self, tx: Tx, account: Account, actor: Actor, now: float) -> None:
         detail = (
@@ -112,6 +122,7 @@ class Removal:
             else replace(account, reason=Reason.MEMBERSHIP_ENDED, detail=detail, updated_at=now),
             access=None,
             grant=None,
+            details=None,
             last4="",
             expires_at=None,
             grant_expires_at=None,

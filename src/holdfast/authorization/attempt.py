@@ -19,6 +19,8 @@ class Stage(StrEnum):
     """The callback has come; the code is being exchanged. Never returned to."""
     AUTHORIZED = "authorized"
     """Waiting for the app to finish with its verifier."""
+    VERIFYING = "verifying"
+    """Waiting for the app to say who its user is."""
     FINISHED = "finished"
     FAILED = "failed"
 
@@ -36,6 +38,9 @@ class Attempt:
     link_hash: str
     created_at: float
     expires_at: float
+    by_link: bool = False
+    """Begun by a one-time link: it ends soon unless opened, and its user may have to be verified afterwards."""
+    user_verify_url: str | None = None
     account_id: str | None = None
     return_to: str | None = None
     app_state: str = ""
@@ -49,6 +54,7 @@ class Attempt:
     verifier: Sealed | None = None
     client_ref: str | None = None
     connect_code_hash: str | None = None
+    """Of the code that the app finishes with: a connect code, or an auth request id."""
     connect_code_ends: float | None = None
     pending: Sealed | None = None
     """The credential obtained and not yet anybody's: JSON, sealed for this attempt."""
@@ -87,3 +93,10 @@ def back_to(return_to: str, params: Mapping[str, str]) -> str:
     parts = urlsplit(return_to)
     kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in params]
     return urlunsplit(parts._replace(query=urlencode([*kept, *params.items()])))
+
+
+def appended(url: str, params: Mapping[str, str]) -> str:
+    """Return `url`, otherwise as it was given, with parameters at the end of its query."""
+    address, hash_sign, fragment = url.partition("#")
+    joint = "" if address.endswith(("?", "&")) else "&" if "?" in address else "?"
+    return f"{address}{joint}{urlencode(params)}{hash_sign}{fragment}"

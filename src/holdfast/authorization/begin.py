@@ -69,8 +69,9 @@ class Begin:
         def work(tx: Tx) -> None:
             connection = accounts.connections.find(tx, ask.environment_id, ask.name, ask.owner.kind)
             effective = accounts.connections.effective(tx, connection, ask.owner.organization_id)
-            _check_usable(effective)
-            _check_client(tx, effective)
+            _check_oauth(effective)
+            check_usable(effective)
+            check_client(tx, effective)
             accounts.check_may_act(tx, ask.environment_id, ask.owner, ask.acting_user)
             self._check_return_to(tx, ask)
             self._check_target(tx, ask, connection.id)
@@ -128,23 +129,28 @@ class Begin:
             )
 
 
-def _check_usable(effective: Effective) -> None:
+def _check_oauth(effective: Effective) -> None:
     connection = effective.connection
     if connection.method != "oauth":
         raise Unprocessable(
             f"'{connection.name}' connects by {connection.method}: there is nothing to authorize in a browser",
             code="auth_method_mismatch",
         )
+
+
+def check_usable(effective: Effective) -> None:
+    """Refuse a connection that is not enabled, or that has no OAuth client for this owner."""
+    connection = effective.connection
     if not effective.enabled:
         raise Invalid(f"the data integration '{connection.name}' is not enabled", code="invalid_data_integration")
-    if effective.client_ref is None:
+    if connection.method == "oauth" and effective.client_ref is None:
         raise Invalid(
             f"'{connection.name}' has no client credentials for this owner yet",
             code="invalid_data_integration",
         )
 
 
-def _check_client(tx: Tx, effective: Effective) -> None:
+def check_client(tx: Tx, effective: Effective) -> None:
     """Refuse if the client has no secret where one is needed: a changed host has cleared it."""
     ref, dialect = effective.client_ref, effective.provider.oauth2
     if ref is None or dialect is None or not dialect.client_secret_required or dialect.client_auth == "none":

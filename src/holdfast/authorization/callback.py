@@ -5,30 +5,27 @@ sent it to (RFC 9207); then the attempt is consumed; only then does a request le
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
-from holdfast import ids
-from holdfast.accounts import Account, Accounts, Connecting, OAuthCredential
+from holdfast.accounts import Account, Accounts
 from holdfast.accounts import store as account_store
 from holdfast.accounts.credential import from_grant
 from holdfast.accounts.install import check_identity
 from holdfast.authorization import store
-from holdfast.authorization.attempt import Attempt, Landed, Stage, back_to, landed_with_error
-from holdfast.authorization.begin import failure_entry
+from holdfast.authorization.attempt import Attempt, Landed, Stage, landed_with_error
+from holdfast.authorization.begin import attempt_entry, failure_entry
+from holdfast.authorization.settle import Settle, emptied
 from holdfast.connections import ClientFactory, Connection, Effective, ProviderClient
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Client
 from holdfast.connections.provider_client import Lost, Unsent
 from holdfast.errors import HoldfastError, NotFound
-from holdfast.events import Actor
+from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.oauth2.callback import CallbackCode, CallbackDenied, CallbackForged
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.providers.identity import ProviderIdentity
-from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 
 
@@ -42,18 +39,8 @@ class Failed(HoldfastError):
         self.provider_error = provider_error
 
 
-class PendingGrant(msgspec.Struct):
-    """An obtained credential between callback and finish, stored sealed."""
-
-    access: str
-    refresh: str | None
-    expires_at: float | None
-    grant_expires_at: float | None
-    scopes: tuple[str, ...]
-    kept: dict[str, str]
-    subject: str | None
-    label: str | None
-    account_id: str | None
+_Find = Callable[[Tx, str], tuple[Connection | None, Attempt | None]]
+"""Finds the connection that a redirect URI names, and the attempt that its state does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +51,8 @@ class _Arrival:
 
 
 class Callback:
-    def __init__(self, accounts: Accounts, factory: ClientFactory, *, connect_code_lifetime: float) -> None:
-        self._accounts, self._factory = accounts, factory
-        self._connect_code_lifetime = connect_code_lifetime
+    def __init__(self, accounts: Accounts, factory: ClientFactory, settle: Settle) -> None:
+        self._accounts, self._factory, self._settle = accounts, factory, settle
 
     async def land(
         self, name: str, callback_key: str, params: Sequence[tuple[str, str]], browser: str | None
@@ -76,21 +62,38 @@ class Callback:
         Raises NotFound for an unknown redirect URI, Failed where nothing is known of the attempt, so that there is
         nowhere safe to return to. All else comes back as a Landed that leads to the app's `return_to`.
         """
-        arrival = await self._arrive(name, callback_key, params, browser)
+
+        def find(tx: Tx, hashed: str) -> tuple[Connection, Attempt | None]:
+            connection = connection_store.by_callback_key(tx, callback_key)
+            if connection is None or connection.name != name:
+                raise NotFound("this redirect URI is not known here")
+            attempt = store.by_state(tx, connection.environment_id, hashed)
+            return connection, None if connection.callback_by_id else attempt
+
+        return await self._land(find, params, browser)
+
+    async def land_by_id(self, connection_id: str, params: Sequence[tuple[str, str]], browser: str | None) -> Landed:
+        """As `land`, at the redirect URI that names its connection by id. Raises Failed for an unknown one too."""
+
+        def find(tx: Tx, hashed: str) -> tuple[Connection | None, Attempt | None]:
+            attempt = store.by_state_anywhere(tx, hashed)
+            connection = connection_store.by_id(tx, attempt.environment_id, connection_id) if attempt else None
+            return connection, attempt if connection and connection.callback_by_id else None
+
+        return await self._land(find, params, browser)
+
+    async def _land(self, find: _Find, params: Sequence[tuple[str, str]], browser: str | None) -> Landed:
+        arrival = await self._arrive(find, params, browser)
         attempt, provider = arrival.attempt, arrival.effective.provider.name
         try:
             client, code = await self._judge(arrival, params)
-            await self._consume(attempt)
-            params_of_return = await self._exchange(arrival, client, code)
+            await self._consume(arrival)
+            url = await self._exchange(arrival, client, code)
         except HoldfastError as error:
-            return await self._fail(arrival, error)
-        if attempt.return_to is None:
-            return Landed(None, provider_name=provider)
-        return Landed(back_to(attempt.return_to, params_of_return), provider_name=provider)
+            return await fail(self._accounts, attempt, arrival.effective, error)
+        return Landed(url, provider_name=provider)
 
-    async def _arrive(
-        self, name: str, callback_key: str, params: Sequence[tuple[str, str]], browser: str | None
-    ) -> _Arrival:
+    async def _arrive(self, find: _Find, params: Sequence[tuple[str, str]], browser: str | None) -> _Arrival:
         accounts = self._accounts
         states = [value for key, value in params if key == "state"]
         if len(states) != 1 or not states[0]:
@@ -98,12 +101,9 @@ class Callback:
         hashed = accounts.vault.lookup_hash("state", states[0])
 
         def work(tx: Tx) -> _Arrival:
-            connection = connection_store.by_callback_key(tx, callback_key)
-            if connection is None or connection.name != name:
-                raise NotFound("this redirect URI is not known here")
-            attempt = store.by_state(tx, connection.environment_id, hashed)
+            connection, attempt = find(tx, hashed)
             # Path and attempt must name the same connection: an honest provider's code cannot be brought to another.
-            if attempt is None or attempt.connection_id != connection.id:
+            if attempt is None or connection is None or attempt.connection_id != connection.id:
                 raise Failed(
                     "invalid_state",
                     "this sign-in is not known here, or was used already: start again from the app",
@@ -143,15 +143,22 @@ class Callback:
                 raise Failed("provider_error", f"the provider's answer is not genuine: {reason}")
         raise AssertionError("unreachable")
 
-    async def _consume(self, attempt: Attempt) -> None:
-        consumed = replace(attempt, stage=Stage.CONSUMED)
-        if not await self._accounts.database.transact(
-            lambda tx: store.advance(tx, consumed, from_stages=(Stage.STARTED,))
-        ):
+    async def _consume(self, arrival: _Arrival) -> None:
+        attempt = arrival.attempt
+        name, now = arrival.effective.connection.name, self._accounts.clock.now()
+        actor = Actor("end_user", attempt.acting_user)
+
+        def work(tx: Tx) -> bool:
+            won = store.advance(tx, replace(attempt, stage=Stage.CONSUMED), from_stages=(Stage.STARTED,))
+            if won and attempt.by_link:
+                log.append(tx, attempt_entry(attempt, name, Action.CONSENT_GIVEN, actor, now))
+            return won
+
+        if not await self._accounts.database.transact(work):
             raise AlreadyUsed("authorization_state_expired", "this sign-in was used already: start again from the app")
 
-    async def _exchange(self, arrival: _Arrival, client: ProviderClient, code: CallbackCode) -> dict[str, str]:
-        """Use the code, find out who this is, and connect or prepare the finish. Return what `return_to` is told."""
+    async def _exchange(self, arrival: _Arrival, client: ProviderClient, code: CallbackCode) -> str | None:
+        """Use the code, find out who this is, and connect or prepare the finish. Return where the browser goes."""
         attempt, accounts = arrival.attempt, self._accounts
         verifier = accounts.vault.open(attempt.verifier, attempt.verifier_place()) if attempt.verifier else None
         outcome = await client.exchange_code(code.code, verifier)
@@ -160,10 +167,7 @@ class Callback:
         identity = await self._identity(arrival, client, outcome, code.kept)
         credential = from_grant(outcome, arrival.effective.provider, arrival.effective.scopes, accounts.clock.now())
         credential = replace(credential, kept={**code.kept, **credential.kept})
-        if attempt.session_bound:
-            return await self._prepare_finish(arrival, credential, identity)
-        await accounts.database.transact(lambda tx: self._connect(tx, arrival, credential, identity))
-        return {"state": attempt.app_state}
+        return await self._settle.settle(attempt, arrival.effective, credential, identity)
 
     async def _identity(
         self, arrival: _Arrival, client: ProviderClient, grant: TokenGrant, callback: Mapping[str, str]
@@ -181,93 +185,25 @@ class Callback:
         check_identity(target, found, switch=attempt.switch_identity)
         return found
 
-    def _connect(
-        self, tx: Tx, arrival: _Arrival, credential: OAuthCredential, identity: ProviderIdentity | None
-    ) -> None:
-        attempt = arrival.attempt
-        plan = plan_of(attempt, arrival.effective, credential, identity, Actor("end_user", attempt.acting_user))
-        self._accounts.connect_in(tx, plan)
-        store.advance(tx, emptied(attempt, Stage.FINISHED), from_stages=(Stage.CONSUMED,))
 
-    async def _prepare_finish(
-        self, arrival: _Arrival, credential: OAuthCredential, identity: ProviderIdentity | None
-    ) -> dict[str, str]:
-        accounts, attempt = self._accounts, arrival.attempt
-        connect_code = ids.opaque()
-        pending = PendingGrant(
-            access=credential.access.reveal() if credential.access else "",
-            refresh=credential.refresh.reveal() if credential.refresh else None,
-            expires_at=credential.expires_at,
-            grant_expires_at=credential.grant_expires_at,
-            scopes=credential.scopes,
-            kept=dict(credential.kept),
-            subject=identity.id if identity else None,
-            label=identity.label if identity else None,
-            account_id=identity.account_id if identity else None,
-        )
-        sealed = accounts.vault.seal(Secret(msgspec.json.encode(pending).decode()), attempt.pending_place())
-        waiting = replace(
-            emptied(attempt, Stage.AUTHORIZED),
-            pending=sealed,
-            connect_code_hash=accounts.vault.lookup_hash("connect_code", connect_code),
-            connect_code_ends=accounts.clock.now() + self._connect_code_lifetime,
-        )
-        await accounts.database.transact(lambda tx: store.advance(tx, waiting, from_stages=(Stage.CONSUMED,)))
-        return {"connect_code": connect_code, "state": attempt.app_state}
+async def fail(accounts: Accounts, attempt: Attempt, effective: Effective, error: HoldfastError) -> Landed:
+    """Write the failure of an attempt down; return the way back for the browser."""
+    provider_error = error.provider_error if isinstance(error, Failed) else None
+    name, now = effective.connection.name, accounts.clock.now()
 
-    async def _fail(self, arrival: _Arrival, error: HoldfastError) -> Landed:
-        """Write the failure down and send the browser back with it."""
-        attempt, connection = arrival.attempt, arrival.effective.connection
-        provider_error = error.provider_error if isinstance(error, Failed) else None
-        if not isinstance(error, AlreadyUsed):
-            await self._accounts.database.transact(
-                lambda tx: self._log_failure(tx, attempt, connection, error, provider_error)
-            )
-        return landed_with_error(attempt, arrival.effective.provider.name, error.code, error.message)
-
-    def _log_failure(
-        self,
-        tx: Tx,
-        attempt: Attempt,
-        connection: Connection,
-        error: HoldfastError,
-        provider_error: str | None,
-    ) -> None:
-        now = self._accounts.clock.now()
+    def work(tx: Tx) -> None:
         stages = (Stage.BEGUN, Stage.STARTED, Stage.CONSUMED)
         if store.advance(tx, emptied(attempt, Stage.FAILED), from_stages=stages):
-            log.append(
-                tx,
-                failure_entry(attempt, connection.name, error.code, error.message, now, provider_error=provider_error),
-            )
+            told = failure_entry(attempt, name, error.code, error.message, now, provider_error=provider_error)
+            log.append(tx, told)
+
+    if not isinstance(error, AlreadyUsed):
+        await accounts.database.transact(work)
+    return landed_with_error(attempt, effective.provider.name, error.code, error.message)
 
 
 class AlreadyUsed(Failed):
     """A replayed callback: the attempt has had its outcome, which is left as it is."""
-
-
-def plan_of(
-    attempt: Attempt,
-    effective: Effective,
-    credential: OAuthCredential,
-    identity: ProviderIdentity | None,
-    actor: Actor,
-) -> Connecting:
-    """Return what the attempt comes to, as an account to connect."""
-    return Connecting(
-        effective=effective,
-        owner=attempt.owner,
-        credential=credential,
-        intent=attempt.intent,
-        actor=actor,
-        account_id=attempt.account_id,
-        label=attempt.label,
-        identity=identity,
-        switch_identity=attempt.switch_identity,
-        established_by=attempt.acting_user,
-        client_ref=attempt.client_ref,
-        config=attempt.config,
-    )
 
 
 def _target(tx: Tx, attempt: Attempt) -> Account | None:
@@ -278,10 +214,6 @@ def _target(tx: Tx, attempt: Attempt) -> Account | None:
         return None
     mine = account_store.of_owner(tx, attempt.environment_id, attempt.connection_id, attempt.owner)
     return next((account for account in mine if account.role == "compatibility"), None)
-
-
-def emptied(attempt: Attempt, stage: Stage) -> Attempt:
-    return replace(attempt, stage=stage, verifier=None, pending=None)
 
 
 def _no_grant(outcome: TokenRefusal | Unsent | Lost, provider: str) -> Failed:

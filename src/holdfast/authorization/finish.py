@@ -1,20 +1,17 @@
 """Finishing a session-bound attempt: the app that began it proves so with its verifier, and only then is an account
 stored. A connect code is used up by its first use, right or wrong."""
 
-import msgspec
-
-from holdfast.accounts import Account, Accounts, OAuthCredential
+from holdfast.accounts import Account, Accounts
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Stage
 from holdfast.authorization.begin import attempt_entry
-from holdfast.authorization.callback import PendingGrant, emptied, plan_of
+from holdfast.authorization.pending import take_up
+from holdfast.authorization.settle import emptied, plan_of
 from holdfast.connections import store as connection_store
 from holdfast.errors import HoldfastError, Invalid
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.oauth2 import pkce
-from holdfast.providers.identity import ProviderIdentity
-from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 
 
@@ -50,18 +47,7 @@ class Finish:
             if connection is None:
                 return Invalid("the data integration was deleted meanwhile", code="target_deleted")
             return _invalid(f"{problem}: the user has to connect again")
-        pending = msgspec.json.decode(
-            accounts.vault.open(attempt.pending, attempt.pending_place()).reveal(), type=PendingGrant
-        )
-        credential = OAuthCredential(
-            access=Secret(pending.access),
-            refresh=Secret(pending.refresh) if pending.refresh else None,
-            expires_at=pending.expires_at,
-            grant_expires_at=pending.grant_expires_at,
-            scopes=pending.scopes,
-            kept=pending.kept,
-        )
-        identity = ProviderIdentity(pending.subject, pending.label, pending.account_id) if pending.subject else None
+        credential, identity, _ = take_up(attempt, attempt.pending, accounts.vault)
         effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
         store.advance(tx, emptied(attempt, Stage.FINISHED), from_stages=(Stage.AUTHORIZED,))
         try:

@@ -5,6 +5,7 @@ from the same one. It may start again, another browser may not.
 """
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from holdfast import ids
@@ -12,12 +13,15 @@ from holdfast.accounts import Accounts
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Landed, Stage, landed_with_error
 from holdfast.authorization.begin import failure_entry
+from holdfast.authorization.settle import verify_url_of
 from holdfast.connections import ClientFactory, Effective
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Client
 from holdfast.errors import HoldfastError, NotFound
 from holdfast.events import store as log
 from holdfast.oauth2 import pkce
+from holdfast.providers.forms import FormField, form_of
+from holdfast.providers.templates import check_config
 from holdfast.storage import Connection as Tx
 
 
@@ -29,10 +33,14 @@ class AttemptOver(HoldfastError):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the confirmation page shows."""
+    """What the confirmation page shows, and asks for."""
 
     attempt: Attempt
     effective: Effective
+    fields: tuple[FormField, ...] = ()
+    """What the user has to type in: settings that a sign-in needs, or a credential. Empty = a press of a button."""
+    opening: str = ""
+    """Goes back with the form: proof that a short-lived link was opened in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +52,33 @@ class Started:
 
 
 class Start:
-    def __init__(self, accounts: Accounts, factory: ClientFactory) -> None:
-        self._accounts, self._factory = accounts, factory
+    def __init__(self, accounts: Accounts, factory: ClientFactory, *, lifetime: float) -> None:
+        self._accounts, self._factory, self._lifetime = accounts, factory, lifetime
 
-    async def open(self, link: str, browser: str | None) -> Opened:
-        """Return what a link is about. Raises NotFound or AttemptOver. Changes nothing."""
-        opened, _ = await self._find(link, browser)
-        return opened
+    async def open(self, link: str, browser: str | None, opening: str = "") -> Opened:
+        """Return what a link is about. Raises NotFound, AttemptOver or NoVerifyUrl. Changes nothing."""
+        opened, _ = await self._find(link, browser, opening)
+        return replace(opened, opening=opening or self._opening(link))
 
-    async def start(self, link: str, browser: str | None) -> Started:
+    async def start(
+        self, link: str, browser: str | None, opening: str = "", typed: Mapping[str, str] | None = None
+    ) -> Started:
         """Bind the attempt to this browser and return the provider's authorization URL.
 
-        Each start has a fresh state and PKCE verifier. Raises NotFound or AttemptOver.
+        Each start has a fresh state and PKCE verifier. Raises NotFound, AttemptOver or NoVerifyUrl; Invalid with
+        `fields` for what was typed wrong.
         """
-        opened, client = await self._find(link, browser)
+        opened, client = await self._find(link, browser, opening)
         accounts, attempt = self._accounts, opened.attempt
+        if opened.fields:
+            attempt = replace(attempt, config={**attempt.config, **_settings(opened, typed or {})})
         browser = browser or ids.opaque()
         state, verifier = ids.opaque(), pkce.new_verifier()
+        ends = accounts.clock.now() + self._lifetime if attempt.by_link else attempt.expires_at
         started = replace(
             attempt,
             stage=Stage.STARTED,
+            expires_at=max(ends, attempt.expires_at),
             state_hash=accounts.vault.lookup_hash("state", state),
             browser_hash=accounts.vault.lookup_hash("browser", browser),
             verifier=accounts.vault.seal(verifier, attempt.verifier_place()),
@@ -76,9 +91,9 @@ class Start:
             raise AttemptOver("this link was used already")
         return Started(url, browser)
 
-    async def cancel(self, link: str, browser: str | None) -> Landed:
+    async def cancel(self, link: str, browser: str | None, opening: str = "") -> Landed:
         """End an attempt at its user's wish, before the provider was asked. The app is told as of any denial."""
-        opened, _ = await self._find(link, browser)
+        opened, _ = await self._find(link, browser, opening)
         accounts, attempt = self._accounts, opened.attempt
         words = "the user changed their mind before signing in"
 
@@ -91,7 +106,7 @@ class Start:
         await accounts.database.transact(work)
         return landed_with_error(attempt, opened.effective.provider.name, "access_denied", words)
 
-    async def _find(self, link: str, browser: str | None) -> tuple[Opened, Client | None]:
+    async def _find(self, link: str, browser: str | None, opening: str) -> tuple[Opened, Client | None]:
         accounts = self._accounts
         hashed = accounts.vault.lookup_hash("link", link)
 
@@ -102,18 +117,20 @@ class Start:
             connection = connection_store.by_id(tx, attempt.environment_id, attempt.connection_id)
             if connection is None:
                 raise NotFound("what this link was for does not exist any more")
-            self._check_open(attempt, browser)
+            self._check_open(attempt, browser, opened_in_time=self._is_opening(link, opening))
+            if attempt.by_link:
+                verify_url_of(tx, attempt)  # told now, not after the user has consented
             effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
             ref = attempt.client_ref
             client = connection_store.client(tx, attempt.environment_id, ref) if ref else None
-            return Opened(attempt, effective), client
+            return Opened(attempt, effective, _fields(attempt, effective)), client
 
         found = await accounts.database.transact(work)
         await accounts.vault.ready(found[0].attempt.environment_id)
         return found
 
-    def _check_open(self, attempt: Attempt, browser: str | None) -> None:
-        if attempt.expires_at <= self._accounts.clock.now():
+    def _check_open(self, attempt: Attempt, browser: str | None, *, opened_in_time: bool) -> None:
+        if attempt.expires_at <= self._accounts.clock.now() and not (attempt.by_link and opened_in_time):
             raise AttemptOver("this link has expired: go back to the app and ask for a new one")
         if attempt.stage is Stage.BEGUN:
             return
@@ -127,3 +144,41 @@ class Start:
         if browser is None or attempt.browser_hash is None:
             return False
         return hmac.compare_digest(self._accounts.vault.lookup_hash("browser", browser), attempt.browser_hash)
+
+    def _opening(self, link: str) -> str:
+        """Return a proof for the page's form that the link was alive when it was opened.
+
+        The link itself stays as short-lived as it was: what leaked with an address bar or a mail is no proof.
+        """
+        ends = int(self._accounts.clock.now() + self._lifetime)
+        return f"{ends}.{self._opening_hash(link, ends)}"
+
+    def _is_opening(self, link: str, opening: str) -> bool:
+        ends, _, proof = opening.partition(".")
+        if not ends.isascii() or not ends.isdigit() or len(ends) > 12:
+            return False
+        in_time = int(ends) > self._accounts.clock.now()
+        genuine = hmac.compare_digest(self._opening_hash(link, int(ends)).encode(), proof.encode())
+        return genuine and in_time
+
+    def _opening_hash(self, link: str, ends: int) -> str:
+        return self._accounts.vault.lookup_hash("opening", f"{link}.{ends}")
+
+
+def _fields(attempt: Attempt, effective: Effective) -> tuple[FormField, ...]:
+    """Return what the user is asked for: for a sign-in, the settings it cannot do without; else the credential."""
+    if not attempt.by_link:
+        return ()
+    method, provider = effective.connection.method, effective.provider
+    if method != "oauth":
+        return form_of(provider, effective.config, method=method)
+    known = {**effective.config, **attempt.config}
+    settings = form_of(provider, known, method="oauth")
+    return tuple(item for item in settings if item.required)
+
+
+def _settings(opened: Opened, typed: Mapping[str, str]) -> dict[str, str]:
+    provider = opened.effective.provider
+    given = {item.name: typed[item.name].strip() for item in opened.fields if typed.get(item.name, "").strip()}
+    pinned = {**opened.effective.config, **opened.attempt.config}
+    return check_config(provider, given, scope="installation", pinned=pinned)

@@ -39,7 +39,9 @@ attempts = Table(
     Column("link_hash", String(64), nullable=False, unique=True),
     Column("account_id", String(26)),
     Column("return_to", Text),
-    Column("app_state", String(128), nullable=False),
+    Column("app_state", String(512), nullable=False),
+    Column("by_link", Boolean, nullable=False),
+    Column("user_verify_url", Text),
     Column("code_challenge", String(128)),
     Column("label_given", Boolean, nullable=False),
     Column("label", Text),
@@ -75,6 +77,12 @@ def by_state(tx: Tx, environment_id: str, state_hash: str) -> Attempt | None:
         .where(attempts.c.environment_id == environment_id, attempts.c.state_hash == state_hash)
         .with_for_update()
     ).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def by_state_anywhere(tx: Tx, state_hash: str) -> Attempt | None:
+    """Find by state alone: a redirect URI that names its connection by id brings no environment."""
+    row = tx.execute(select(attempts).where(attempts.c.state_hash == state_hash).with_for_update()).one_or_none()
     return None if row is None else _attempt(row)
 
 
@@ -120,6 +128,8 @@ def _values(attempt: Attempt) -> dict[str, Any]:
         "account_id": attempt.account_id,
         "return_to": attempt.return_to,
         "app_state": attempt.app_state,
+        "by_link": attempt.by_link,
+        "user_verify_url": attempt.user_verify_url,
         "code_challenge": attempt.code_challenge,
         "label_given": given,
         "label": attempt.label if given else None,
@@ -151,6 +161,8 @@ def _attempt(row: Row[Any]) -> Attempt:
         account_id=row.account_id,
         return_to=row.return_to,
         app_state=row.app_state,
+        by_link=row.by_link,
+        user_verify_url=row.user_verify_url,
         code_challenge=row.code_challenge,
         label=row.label if row.label_given else UNSET,
         config=row.config,

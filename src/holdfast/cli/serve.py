@@ -75,7 +75,9 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         holdfast.clock,
         holdfast.sweep,
         holdfast.forecast,
+        holdfast.bulk,
         sweep_interval=config.sweep_interval,
+        cleanup_interval=config.cleanup_interval,
     )
     worker.start()
     uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app))

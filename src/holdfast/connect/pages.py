@@ -1,5 +1,5 @@
-"""The three steps a browser walks: the link (a page that names whose account is being connected), the start, the
-callback."""
+"""The steps a browser walks: the link (a page that names whose account is being connected, and asks for what has to be
+typed in), the start, the callback, and a page that says it is done."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +14,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from holdfast.authorization import Callback, Landed, Opened, Start
+from holdfast.authorization import Callback, Fill, Landed, Opened, Start
 from holdfast.authorization.callback import Failed
+from holdfast.authorization.settle import NoVerifyUrl
 from holdfast.authorization.start import AttemptOver
-from holdfast.errors import HoldfastError, NotFound
+from holdfast.errors import HoldfastError, Invalid, NotFound
 from holdfast.ids import is_id
 from holdfast.providers import custom
 
@@ -26,7 +27,10 @@ _log = structlog.get_logger("holdfast.connect")
 COOKIE_LIFETIME = 3600
 """Longer than any attempt: one cookie marks the browser for all the attempts it starts within the hour."""
 
-MOST_FORM_BYTES = 4096
+MOST_FORM_BYTES = 131_072
+"""A few private keys, percent-encoded."""
+
+MOST_FIELDS = 100
 
 _HEADERS = {
     # form-action: the form leads to the provider by a redirect, whose host and further hops we cannot list.
@@ -41,8 +45,8 @@ _HEADERS = {
 
 
 class ConnectPages:
-    def __init__(self, start: Start, callback: Callback, *, base_url: str, app_name: str) -> None:
-        self._start, self._callback, self._app_name = start, callback, app_name
+    def __init__(self, start: Start, callback: Callback, fill: Fill, *, base_url: str, app_name: str) -> None:
+        self._start, self._callback, self._fill, self._app_name = start, callback, fill, app_name
         self._secure = base_url.startswith("https:")
         # __Host-: https only, this host only, path /. Browsers refuse that prefix on plain http, which is development.
         self._cookie = "__Host-holdfast" if self._secure else "holdfast"
@@ -57,6 +61,10 @@ class ConnectPages:
             Route("/data-integrations/{link}/authorize-redirect", self.link, methods=["GET", "HEAD"]),
             Route("/data-integrations/{link}/authorize-redirect", self.go, methods=["POST"]),
             Route("/data-integrations/{name}/{key}/callback", self.callback, methods=["GET"]),
+            Route("/connect/links/{link}", self.link, methods=["GET", "HEAD"]),
+            Route("/connect/links/{link}", self.go, methods=["POST"]),
+            Route("/connect/success", self.success, methods=["GET"]),
+            Route("/sso/v1/oauth/{connection}/callback", self.callback_by_id, methods=["GET"]),
             Mount("/connect/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ]
 
@@ -72,22 +80,35 @@ class ConnectPages:
                 return await self._to_provider(request, browser)
         except HoldfastError as error:
             return self._problem(error)
-        return self._page("confirm.html", 200, _confirm_facts(opened, self._app_name))
+        return self._page("confirm.html", 200, _confirm_facts(opened, self._app_name, {}, {}))
 
     async def go(self, request: Request) -> Response:
         """Start: mark the browser and send it to the provider. Only from our own page."""
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return self._problem(Failed("other_site", "this step can be taken from Holdfast's own page only"))
-        browser = request.cookies.get(self._cookie)
+        browser, link = request.cookies.get(self._cookie), request.path_params["link"]
         try:
-            if await _pressed(request) == "cancel":
-                return self._leave(await self._start.cancel(request.path_params["link"], browser))
-            return await self._to_provider(request, browser)
+            typed = await _form(request)
+            opening = typed.get("opening", "")
+            if typed.get("decision") == "cancel":
+                return self._leave(await self._start.cancel(link, browser, opening))
+            opened = await self._start.open(link, browser, opening)
+            try:
+                if opened.effective.connection.method != "oauth":
+                    return self._leave(await self._fill.submit(link, browser, opening, typed))
+                return await self._to_provider(request, browser, opening, typed)
+            except Invalid as error:
+                if not (error.fields and opened.fields):
+                    raise
+                wrong = {fault["field"]: fault["message"] for fault in error.fields}
+                return self._page("confirm.html", 422, _confirm_facts(opened, self._app_name, typed, wrong))
         except HoldfastError as error:
             return self._problem(error)
 
-    async def _to_provider(self, request: Request, browser: str | None) -> Response:
-        started = await self._start.start(request.path_params["link"], browser)
+    async def _to_provider(
+        self, request: Request, browser: str | None, opening: str = "", typed: Mapping[str, str] | None = None
+    ) -> Response:
+        started = await self._start.start(request.path_params["link"], browser, opening, typed)
         response = RedirectResponse(started.provider_url, 303 if request.method == "POST" else 302, _HEADERS)
         response.set_cookie(
             self._cookie,
@@ -116,6 +137,22 @@ class ConnectPages:
             return self._problem(error)
         return self._leave(landed)
 
+    async def callback_by_id(self, request: Request) -> Response:
+        """The provider's redirect URI of connections that are named by id in it."""
+        connection_id = request.path_params["connection"].removeprefix("conn_")
+        try:
+            if not is_id(connection_id):
+                raise NotFound("this redirect URI is not known here")
+            browser = request.cookies.get(self._cookie)
+            params = request.query_params.multi_items()
+            return self._leave(await self._callback.land_by_id(connection_id, params, browser))
+        except HoldfastError as error:
+            return self._problem(error)
+
+    async def success(self, request: Request) -> Response:
+        """Where a browser rests once its account is connected. Says nothing that somebody else could not read."""
+        return self._page("done.html", 200, {"app": self._app_name, "provider": "", "credential": True})
+
     def _leave(self, landed: Landed) -> Response:
         """Send the browser back to the app, or show how it ended where there is no way back."""
         if landed.url is not None:
@@ -126,7 +163,7 @@ class ConnectPages:
 
     def _problem(self, error: HoldfastError) -> Response:
         status = 404 if isinstance(error, NotFound) else 410 if isinstance(error, AttemptOver) else 400
-        if not isinstance(error, NotFound | AttemptOver | Failed):
+        if not isinstance(error, NotFound | AttemptOver | Failed | NoVerifyUrl):
             _log.warning("connect_page_failed", code=error.code)
         return self._page("failed.html", status, _problem_facts(error.code, error.message, self._app_name))
 
@@ -134,14 +171,20 @@ class ConnectPages:
         return HTMLResponse(self._templates.get_template(name).render(facts), status, _HEADERS)
 
 
-async def _pressed(request: Request) -> str:
-    """Return which button of our form was pressed. Reads no more than such a form can hold."""
+async def _form(request: Request) -> dict[str, str]:
+    """Return what our form sent. Reads no more than such a form can hold."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > MOST_FORM_BYTES:
             raise Failed("form_too_large", "this form is larger than ours")
-    return dict(parse_qsl(body.decode("latin-1"))).get("decision", "continue")
+    try:
+        return dict(
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+        )
+    except ValueError:
+        raise Failed("form_malformed", "this form is not one of ours") from None
+    return dict(sent)
 
 
 def _is_prefetch(request: Request) -> bool:
@@ -149,7 +192,7 @@ def _is_prefetch(request: Request) -> bool:
     return "prefetch" in purpose or "preview" in purpose
 
 
-def _confirm_facts(opened: Opened, app_name: str) -> dict[str, Any]:
+def _confirm_facts(opened: Opened, app_name: str, typed: Mapping[str, str], wrong: Mapping[str, str]) -> dict[str, Any]:
     provider, owner = opened.effective.provider, opened.attempt.owner
     return {
         "app": app_name,
@@ -159,6 +202,13 @@ def _confirm_facts(opened: Opened, app_name: str) -> dict[str, Any]:
         "owner_is_organization": owner.kind == "organization",
         "organization": owner.organization_id if owner.kind == "user" else "",
         "acting_user": opened.attempt.acting_user if owner.kind == "organization" else "",
+        "oauth": opened.effective.connection.method == "oauth",
+        "opening": opened.opening if opened.attempt.by_link else "",
+        "fields": [
+            {"field": item, "value": "" if item.secret else typed.get(item.name, ""), "wrong": wrong.get(item.name)}
+            for item in opened.fields
+        ],
+        "wrong": wrong.get("") or ("" if not wrong else "Please look at the marked fields."),
         "scopes": [(scope, provider.scope_help.get(scope, "")) for scope in opened.effective.scopes],
         "hosts": sorted(custom.hosts(provider)) if provider.custom else [],
     }
@@ -166,9 +216,10 @@ def _confirm_facts(opened: Opened, app_name: str) -> dict[str, Any]:
 
 def _problem_facts(code: str, message: str, app_name: str) -> dict[str, Any]:
     denied = code == "access_denied"
+    words = f"{message[:1].upper()}{message[1:]}" if "_" not in message.split(" ")[0] else message
     return {
         "app": app_name,
         "title": "Not connected" if denied else "This did not work",
-        "message": message,
+        "message": words.rstrip("."),
         "code": code,
     }

@@ -26,6 +26,8 @@ class Connection:
     """Part of the redirect URI, so that each connection has its own (mix-up defence)."""
     created_at: float
     updated_at: float
+    callback_by_id: bool = False
+    """The redirect URI is the path `/sso/v1/oauth/conn_<id>/callback`, as apps that come from there have registered."""
     client_supply: ClientSupply | None = None
     client_ref: str | None = None
     scopes: tuple[str, ...] | None = None
@@ -119,4 +121,6 @@ def redirect_uri(base_url: str, connection: Connection) -> str:
     """Return the callback to register at the provider: one per environment and connection; "" for keyed methods."""
     if connection.method != "oauth":
         return ""
+    if connection.callback_by_id:
+        return f"{base_url}/sso/v1/oauth/conn_{connection.id}/callback"
     return f"{base_url}/data-integrations/{connection.name}/dik_{connection.callback_key}/callback"

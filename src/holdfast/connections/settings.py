@@ -38,11 +38,16 @@ from holdfast.vault import Vault
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewConnection:
     provider_slug: str
+    name: str | None = None
+    """None = the provider's slug."""
     owner_kind: OwnerKind = "user"
     method: Method = "oauth"
     client_supply: ClientSupply | None = None
     client: ClientInput | None = None
     scopes: Sequence[str] | None = None
+    required_scopes: Sequence[str] = ()
+    """Those of `scopes` without which an account cannot be used; the others are optional."""
+    callback_by_id: bool = False
     enabled: bool = False
     description: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +63,7 @@ class Changes:
     enabled: bool | None = None
     scopes: Sequence[str] | None | UnsetType = UNSET
     required_scopes: Sequence[str] | None = None
+    callback_by_id: bool | None = None
     client: ClientInput | None = None
     definition: Provider | None = None
 
@@ -130,7 +136,7 @@ class Connections:
             connection = Connection(
                 environment_id=environment_id,
                 id=connection_id,
-                name=new.provider_slug,
+                name=new.name or new.provider_slug,
                 owner_kind=new.owner_kind,
                 provider_slug=provider.slug,
                 method=new.method,
@@ -138,6 +144,8 @@ class Connections:
                 client_supply=new.client_supply if new.method == "oauth" else None,
                 client_ref=client.id if client else None,
                 scopes=None if new.scopes is None else tuple(new.scopes),
+                required_scopes=tuple(new.required_scopes),
+                callback_by_id=new.callback_by_id,
                 enabled=new.enabled,
                 description=new.description,
                 config=check_config(provider, new.config, scope="integration"),
@@ -158,7 +166,7 @@ class Connections:
             return await self._database.transact(work)
         except IntegrityError:
             raise Conflict(
-                f"there is a {new.owner_kind}-owned data integration '{new.provider_slug}' already"
+                f"there is a {new.owner_kind}-owned data integration '{new.name or new.provider_slug}' already"
             ) from None
 
     def _provider_for(self, tx: Tx, environment_id: str, new: NewConnection) -> Provider:
@@ -338,6 +346,8 @@ def _changed(before: Connection, changes: Changes, now: float) -> Connection:
         values["scopes"] = None if changes.scopes is None else tuple(changes.scopes)
     if changes.required_scopes is not None:
         values["required_scopes"] = tuple(changes.required_scopes)
+    if changes.callback_by_id is not None:
+        values["callback_by_id"] = changes.callback_by_id
     return replace(before, **values)
 
 

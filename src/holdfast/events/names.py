@@ -4,7 +4,12 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
+    ACCOUNT_CREATED = "account.created"
+    """Made without a credential, for its owner to connect. One made with a credential begins with `account.connected`,
+    whose `old_status` is then null."""
     ACCOUNT_CONNECTED = "account.connected"
+    ACCOUNT_VERIFYING = "account.verifying"
+    ACCOUNT_REVOKED = "account.revoked"
     ACCOUNT_UPDATED = "account.updated"
     ACCOUNT_DISCONNECTED = "account.disconnected"
     ACCOUNT_REAUTHORIZATION_NEEDED = "account.reauthorization_needed"
@@ -19,6 +24,12 @@ class Action(StrEnum):
     TOKEN_REFRESHED = "token.refreshed"  # noqa: S105  (a name, not a secret)
     TOKEN_REFRESH_FAILED = "token.refresh_failed"  # noqa: S105
     TOKEN_REFRESH_UNRESOLVED = "token.refresh_unresolved"  # noqa: S105
+
+    LINK_CREATED = "link.created"
+    CONSENT_GIVEN = "consent.given"
+    """The owner came back from the provider with a good answer; the code is not exchanged yet."""
+    TOKENS_OBTAINED = "consent.tokens_obtained"
+    VERIFICATION_REFUSED = "verification.refused"
 
     ATTEMPT_BEGUN = "attempt.begun"
     ATTEMPT_REFUSED = "attempt.refused"
@@ -36,6 +47,7 @@ class Action(StrEnum):
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
     ENVIRONMENT_CREATED = "environment.created"
+    ENVIRONMENT_CHANGED = "environment.changed"
     MEMBERSHIP_CHANGED = "membership.changed"
     REDIRECT_URI_CHANGED = "redirect_uri.changed"
     WEBHOOK_ENDPOINT_CHANGED = "webhook_endpoint.changed"

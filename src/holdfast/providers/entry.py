@@ -12,8 +12,9 @@ from typing import Literal
 from holdfast.oauth2.dialect import Dead, Dialect, Path, _Struct
 
 AuthKind = Literal["oauth2", "oauth2_client_credentials", "oauth1", "api_key", "basic", "jwt_bearer", "mcp", "custom"]
-Method = Literal["oauth", "api_key", "client_credentials"]
-"""How an account authenticates: the credential kinds that Holdfast keeps."""
+Method = Literal["oauth", "api_key", "client_credentials", "delegated", "trusted_idp"]
+"""How an account authenticates: the credential kinds that Holdfast keeps. The last two hold no secret: whom the
+connection's own service account acts for, or which of the provider's users the app is let in as."""
 
 Seconds = int
 
@@ -33,6 +34,24 @@ class ConfigField(_Struct, frozen=True, kw_only=True):
     scope: Literal["integration", "installation"] = "installation"
     """Who supplies it: the operator once per connection, or each account."""
     source: Literal["user", "callback", "token", "probe"] = "user"
+
+
+class CredentialField(_Struct, frozen=True, kw_only=True):
+    """One field of a credential that its owner types in (an API key, a user name, a password)."""
+
+    label: str
+    hint: str | None = None
+    input: Literal["text", "password", "select", "textarea"] = "text"
+    required: bool = True
+    options: tuple[str, ...] = ()
+    pattern: str | None = None
+    """Full-matched."""
+    secret: bool | None = None
+    """Never shown again, not even to who typed it in. None = as `input` is `password`."""
+
+    @property
+    def is_secret(self) -> bool:
+        return self.input == "password" if self.secret is None else self.secret
 
 
 class Lifetime(_Struct, frozen=True, kw_only=True):
@@ -203,6 +222,9 @@ class Provider(_Struct, frozen=True, kw_only=True):
     methods: tuple[Method, ...] = ()
     """Ways to connect; empty = the one that follows from `auth`."""
     config: dict[str, ConfigField] = {}
+    credential: dict[str, CredentialField] = {}
+    """The fields of a credential that is not OAuth's, in the order they are asked for. Empty = one API key. The first
+    secret one is what is vended alone, and `{token}` in the entry's calls."""
     oauth2: Dialect | None = None
     client_credentials: bool = False
     lifetime: Lifetime = Lifetime()

@@ -24,7 +24,7 @@ from holdfast.api.workos.outputs import (
     VendedCredential,
 )
 from holdfast.api.workos.parts import Parts
-from holdfast.api.workos.rendering import connected_account
+from holdfast.api.workos.rendering import connected_account, shown_method
 from holdfast.clock import iso
 from holdfast.connections import Effective
 from holdfast.errors import Invalid, NotFound
@@ -279,7 +279,7 @@ def _credential(found: Vended) -> VendedCredential:
     if account.method == "api_key":
         return VendedCredential(auth_method="api_key", value=value, config=dict(found.config))
     return VendedCredential(
-        auth_method=account.method,
+        auth_method=shown_method(account.method),
         value=value,
         expires_at=None if account.expires_at is None else iso(account.expires_at),
         scopes=list(account.scopes),

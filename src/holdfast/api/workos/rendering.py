@@ -1,6 +1,7 @@
 """Our records in this wire's shapes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
@@ -23,7 +24,7 @@ from holdfast.connections import Client, Connection, Effective, Override
 from holdfast.connections.connection import redirect_uri
 from holdfast.oauth2.dialect import Dialect
 from holdfast.oauth2.scopes import missing
-from holdfast.providers.entry import Provider
+from holdfast.providers.entry import Method, Provider
 from holdfast.tokens.policy import missing_required
 
 DUPLICATE_LABEL = AccountWarning(
@@ -46,7 +47,7 @@ def connected_account(account: Account, effective: Effective, *, duplicate_label
         organization_id=account.owner.organization_id or None,
         scopes=list(account.scopes),
         state=_state(account, effective),
-        auth_method=account.method,
+        auth_method=shown_method(account.method),
         api_key_last_4=account.last4 if account.method == "api_key" else None,
         client_id=account.oauth_client_id if secret_client else UNSET,
         client_secret_last_4=account.last4 if secret_client else UNSET,
@@ -209,3 +210,8 @@ def configuration(
         created_at=iso(override.created_at if override else connection.created_at),
         updated_at=iso(override.updated_at if override else connection.updated_at),
     )
+
+
+def shown_method(method: Method) -> Literal["oauth", "api_key", "client_credentials"]:
+    """Return this wire's word for a method. Of those it does not know, client credentials are nearest: no consent."""
+    return "client_credentials" if method == "delegated" or method == "trusted_idp" else method

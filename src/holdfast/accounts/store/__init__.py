@@ -1,0 +1,65 @@
+"""The accounts room's tables and all their SQL: rows, what refreshing writes, lists, and idempotency keys."""
+
+from holdfast.accounts.store.listing import (
+    Listing,
+    count,
+    expired_since,
+    last_uses,
+    list_accounts,
+    unused_since,
+)
+from holdfast.accounts.store.renewal import (
+    announced,
+    due,
+    extend_lease,
+    give_up_lease,
+    look_again,
+    open_intent,
+    settle,
+    settle_late,
+    take_lease,
+    to_announce,
+)
+from holdfast.accounts.store.rows import (
+    add,
+    all_of_owner,
+    established_by,
+    get,
+    label_is_taken,
+    lock_owner,
+    of_connection,
+    of_owner,
+    remove,
+    save,
+)
+from holdfast.accounts.store.table import accounts
+
+__all__ = [
+    "Listing",
+    "accounts",
+    "add",
+    "all_of_owner",
+    "announced",
+    "count",
+    "due",
+    "established_by",
+    "expired_since",
+    "extend_lease",
+    "get",
+    "give_up_lease",
+    "label_is_taken",
+    "last_uses",
+    "list_accounts",
+    "lock_owner",
+    "look_again",
+    "of_connection",
+    "of_owner",
+    "open_intent",
+    "remove",
+    "save",
+    "settle",
+    "settle_late",
+    "take_lease",
+    "to_announce",
+    "unused_since",
+]

@@ -1,0 +1,161 @@
+"""Many accounts of one environment: filtered pages, last uses, and what a clean-up would take.
+
+When an account was last used is read from the log, where every use is an entry: nothing is written for it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import Connection as Tx
+
+from holdfast import ids
+from holdfast.accounts.account import Account, Status
+from holdfast.accounts.store.table import account_of, accounts
+from holdfast.events import Action
+from holdfast.events.store import entries
+from holdfast.storage.paging import page
+
+USES = (Action.CREDENTIAL_READ.value, "proxy.called", "tool.executed")
+"""What counts as use of an account. The last two are written by rooms above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which accounts are asked for. Empty = no such limit. Limits add up."""
+
+    statuses: Collection[Status] = ()
+    connection_ids: Collection[str] | None = None
+    """None = all; an empty one matches nothing."""
+    user_id: str | None = None
+    organization_id: str | None = None
+    account_ids: Collection[str] | None = None
+    text: str = ""
+    """Found anywhere in owner, label or identifier at the provider, whatever its case."""
+
+
+def list_accounts(
+    tx: Tx,
+    environment_id: str,
+    which: Listing,
+    *,
+    limit: int,
+    after: str | None = None,
+    before: str | None = None,
+    newest_first: bool = True,
+) -> list[Account]:
+    """Return up to `limit` accounts in display order; `after` and `before` are account ids, exclusive."""
+    query = _matching(select(accounts), environment_id, which)
+    rows = page(tx, query, accounts.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
+    return [account_of(row) for row in rows]
+
+
+def count(tx: Tx, environment_id: str, which: Listing) -> int:
+    query = _matching(select(func.count()).select_from(accounts), environment_id, which)
+    return int(tx.execute(query).scalar_one())
+
+
+def last_uses(tx: Tx, environment_id: str, account_ids: Sequence[str]) -> dict[str, float]:
+    """Return when each account was last used, to the minute; an account that never was is absent."""
+    if not account_ids:
+        return {}
+    latest = (
+        select(entries.c.at)
+        .where(
+            entries.c.environment_id == accounts.c.environment_id,
+            entries.c.account_id == accounts.c.id,
+            entries.c.action.in_(USES),
+        )
+        .order_by(entries.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(accounts.c.id, latest.label("at")).where(
+        accounts.c.environment_id == environment_id, accounts.c.id.in_(list(account_ids))
+    )
+    return {row.id: row.at - row.at % 60 for row in tx.execute(query) if row.at is not None}
+
+
+def unused_since(tx: Tx, environment_id: str, at: float, *, after: str, limit: int) -> list[Account]:
+    """Return accounts that nobody has used or changed since `at`, by id: active ones, and ones never completed."""
+    used = (
+        select(entries.c.id)
+        .where(
+            entries.c.environment_id == environment_id,
+            entries.c.account_id == accounts.c.id,
+            entries.c.id >= _first_id_at(at),
+            entries.c.action.in_(USES),
+        )
+        .exists()
+    )
+    states = (Status.ACTIVE, Status.PENDING, Status.VERIFYING)
+    # What a refresh writes is no use: an account that is only kept alive is unused.
+    touched = or_(accounts.c.created_at >= at, _changed_by_hand(at))
+    return _cleanable(tx, environment_id, states, ~used & ~touched, after, limit)
+
+
+def expired_since(tx: Tx, environment_id: str, at: float, *, after: str, limit: int) -> list[Account]:
+    """Return accounts that have needed their owner, or been disconnected, since before `at`, by id."""
+    states = (Status.EXPIRED, Status.ERROR, Status.REVOKED)
+    return _cleanable(tx, environment_id, states, accounts.c.updated_at < at, after, limit)
+
+
+def _changed_by_hand(at: float) -> ColumnElement[bool]:
+    changes = (
+        Action.ACCOUNT_CONNECTED.value,
+        Action.ACCOUNT_UPDATED.value,
+        Action.CREDENTIAL_REPLACED.value,
+        Action.ACCOUNT_RESUMED.value,
+        Action.LINK_CREATED.value,
+    )
+    return (
+        select(entries.c.id)
+        .where(
+            entries.c.environment_id == accounts.c.environment_id,
+            entries.c.account_id == accounts.c.id,
+            entries.c.id >= _first_id_at(at),
+            entries.c.action.in_(changes),
+        )
+        .exists()
+    )
+
+
+def _cleanable(
+    tx: Tx, environment_id: str, states: Collection[Status], when: ColumnElement[bool], after: str, limit: int
+) -> list[Account]:
+    query = (
+        select(accounts)
+        .where(
+            accounts.c.environment_id == environment_id,
+            accounts.c.id > after,
+            accounts.c.status.in_([status.value for status in states]),
+            when,
+        )
+        .order_by(accounts.c.id)
+        .limit(limit)
+    )
+    return [account_of(row) for row in tx.execute(query)]
+
+
+def _first_id_at(at: float) -> str:
+    """Return an id before all that are made at or after `at`."""
+    return ids.encode(max(0, int(at * 1000)) << 80)
+
+
+def _matching(query: Select[Any], environment_id: str, which: Listing) -> Select[Any]:
+    query = query.where(accounts.c.environment_id == environment_id)
+    if which.statuses:
+        query = query.where(accounts.c.status.in_([status.value for status in which.statuses]))
+    if which.connection_ids is not None:
+        query = query.where(accounts.c.connection_id.in_(list(which.connection_ids)))
+    if which.account_ids is not None:
+        query = query.where(accounts.c.id.in_(list(which.account_ids)))
+    if which.user_id is not None:
+        query = query.where(accounts.c.user_id == which.user_id)
+    if which.organization_id is not None:
+        query = query.where(accounts.c.organization_id == which.organization_id)
+    if which.text:
+        places = (accounts.c.user_id, accounts.c.organization_id, accounts.c.identifier, accounts.c.label)
+        query = query.where(or_(*(place.icontains(which.text, autoescape=True) for place in places)))
+    return query
