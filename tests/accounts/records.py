@@ -1,9 +1,11 @@
 """An account as it stands in the table, for tests that change one thing about it."""
 
+from dataclasses import replace
 from typing import Any
 
-from holdfast.accounts import Account, Owner, Status
+from holdfast.accounts import Account, Owner, Status, store
 from holdfast.ids import new_id
+from tests.tokens.house import House
 
 
 def an_account(environment_id: str, **changes: Any) -> Account:
@@ -21,3 +23,9 @@ def an_account(environment_id: str, **changes: Any) -> Account:
         **changes,
     }
     return Account(**values)
+
+
+async def stored_as(house: House, account: Account, status: Status) -> Account:
+    """Write the account down in another status, as if that had happened to it."""
+    changed = replace(await house.stored(account), status=status, reason=None, detail=None)
+    return await house.holdfast.database.transact(lambda tx: store.save(tx, changed))

@@ -4,11 +4,12 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from msgspec import UNSET
 
 from holdfast.accounts import Owner
 from holdfast.authorization import store
-from holdfast.authorization.attempt import Attempt, Stage
+from holdfast.authorization.attempt import Attempt, Stage, appended
 from holdfast.ids import new_id, opaque
 from holdfast.storage import Database, open_database
 from holdfast.vault import Sealed
@@ -39,7 +40,9 @@ async def test_every_field_of_an_attempt_comes_back_as_it_went_in(database: Data
         stage=Stage.AUTHORIZED,
         account_id=new_id(),
         return_to="https://app.example.test/done?a=1",
-        app_state="state&=",
+        app_state="state&=" + "s" * 505,
+        by_link=True,
+        user_verify_url="https://app.example.test/verify",
         code_challenge="c" * 43,
         label=None,
         config={"shop": "x"},
@@ -74,6 +77,26 @@ async def test_an_attempt_is_found_by_state_and_code_in_its_own_environment_only
     assert found == one
     assert await database.transact(lambda tx: store.by_connect_code(tx, new_id(), one.connect_code_hash)) is None
     assert await database.transact(lambda tx: store.by_link(tx, opaque(64))) is None
+
+
+async def test_an_attempt_is_found_by_its_state_alone(database: Database, environment_id: str) -> None:
+    one = an_attempt(environment_id, state_hash=opaque(64))
+    await database.transact(lambda tx: store.add(tx, one))
+    assert await database.transact(lambda tx: store.by_state_anywhere(tx, one.state_hash or "")) == one
+    assert await database.transact(lambda tx: store.by_state_anywhere(tx, opaque(64))) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "added"),
+    [
+        ("https://a.test/v", "https://a.test/v?x=1%262"),
+        ("https://a.test/v?q=%20&b=a+b", "https://a.test/v?q=%20&b=a+b&x=1%262"),
+        ("https://a.test/v?", "https://a.test/v?x=1%262"),
+        ("https://a.test/v?a=1#part?", "https://a.test/v?a=1&x=1%262#part?"),
+    ],
+)
+def test_parameters_are_added_to_an_address_that_stays_as_it_was(url: str, added: str) -> None:
+    assert appended(url, {"x": "1&2"}) == added
 
 
 async def test_of_twenty_callbacks_at_once_one_advances_the_attempt(

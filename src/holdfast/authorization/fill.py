@@ -18,7 +18,7 @@ from holdfast.http import Reply
 from holdfast.oauth2.refusals import look
 from holdfast.oauth2.replies import TokenRefusal
 from holdfast.providers.entry import Provider
-from holdfast.providers.forms import Typed, credential_fields, main_field, read_form
+from holdfast.providers.forms import Typed, main_field, read_form
 from holdfast.secret import Secret
 
 
@@ -71,9 +71,7 @@ class Fill:
         if reply is None or isinstance(reply, Lost):
             raise _wrong("", _away(provider))
         if is_refused(provider, reply):
-            name = main_field(provider)
-            label = credential_fields(provider)[name].label
-            raise _wrong(name, f"{provider.name} does not accept this {label[:1].lower() + label[1:]}.")
+            raise _wrong(main_field(provider), f"{provider.name} does not accept this.")
         if reply.status >= 500 or reply.status == 429:
             raise _wrong("", _away(provider))
 

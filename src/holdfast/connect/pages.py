@@ -184,7 +184,6 @@ async def _form(request: Request) -> dict[str, str]:
         )
     except ValueError:
         raise Failed("form_malformed", "this form is not one of ours") from None
-    return dict(sent)
 
 
 def _is_prefetch(request: Request) -> bool:
