@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from holdfast.access import store
 from holdfast.access.membership import Membership, Status
-from holdfast.access.principal import ApiKey, Environment
+from holdfast.access.principal import ApiKey, CleanUpPolicy, Environment
 from holdfast.access.redirects import RedirectUri
 from holdfast.ids import new_id, opaque
 from holdfast.storage import Connection, Database
@@ -41,6 +41,15 @@ async def test_an_environment_is_found_by_its_name_which_is_its_own(database: Da
     assert made in await database.transact(store.list_environments)
     with pytest.raises(IntegrityError):
         await database.transact(lambda tx: store.add_environment(tx, replace(made, id=new_id())))
+
+
+async def test_an_environments_settings_are_kept_and_its_name_stays(database: Database, environment_id: str) -> None:
+    made = Environment(environment_id, f"name {environment_id}", 2.5)
+    await database.transact(lambda tx: store.add_environment(tx, made))
+    changed = replace(made, user_verification="custom", clean_up=CleanUpPolicy(90, 30))
+    await database.transact(lambda tx: store.save_environment(tx, replace(changed, name="another")))
+    assert await database.transact(lambda tx: store.environment(tx, environment_id)) == changed
+    assert await database.transact(lambda tx: store.environment(tx, new_id())) is None
 
 
 async def test_a_key_is_found_by_its_hash_and_revoked_once(database: Database, environment_id: str) -> None:

@@ -68,6 +68,7 @@ async def test_a_connection_comes_back_as_it_went_in_and_is_found_three_ways(
         client_ref=new_id(),
         scopes=("a", "b"),
         required_scopes=("a",),
+        callback_by_id=True,
         enabled=True,
         description="Für Änderungen",
         config={"shop": "x"},
