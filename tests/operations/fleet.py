@@ -1,4 +1,4 @@
-"""A lab whose sandbox is the provider of all, servers in front of it, and callers who count what becomes of each call."""
+"""A lab whose sandbox is the provider of all, servers in front of it, and callers who count what becomes of calls."""
 
 import asyncio
 import json

@@ -84,9 +84,7 @@ async def test_a_refresh_whose_caller_has_gone_is_committed_before_the_end(
     assert postgres.sql(dsn, "SELECT count(*) FROM entries WHERE action = 'token.refreshed'").strip() == "1"
 
 
-async def test_readiness_goes_first_and_everything_else_is_served_for_the_delay(
-    lab: Lab, tmp_path: Path, dsn: str
-) -> None:
+async def test_readiness_goes_first_and_the_rest_is_served_for_the_delay(lab: Lab, tmp_path: Path, dsn: str) -> None:
     front = Front(lab, tmp_path, dsn, env={"HOLDFAST_DRAIN_DELAY": "1.5"})
     front.set_up()
     user = await asyncio.to_thread(front.account)
