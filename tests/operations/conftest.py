@@ -6,6 +6,9 @@ import pytest
 
 from tests.operations.fleet import Lab
 from tests.parts.postgres import Postgres
+from tests.storage.engines import fresh_url
+
+__all__ = ["fresh_url"]
 
 
 @pytest.fixture(scope="session")

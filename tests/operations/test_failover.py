@@ -146,7 +146,7 @@ async def test_a_standby_that_is_promoted_takes_over_and_no_refresh_is_lost(
 
 
 async def test_a_standby_alone_is_refused_with_what_to_do(cluster: tuple[Server, Server]) -> None:
-    with pytest.raises(Misconfigured, match="takes no writes .* name all hosts") as raised:
+    with pytest.raises(Misconfigured, match=r"takes no writes .* name all hosts") as raised:
         await open_database(_url(cluster[1].port))
     assert "\n" not in raised.value.message
 

@@ -37,6 +37,13 @@ class Server:
         log = self.data_dir / "server.log"
         self._run("pg_ctl", "-D", self.data_dir, "-o", options, "-l", log, "-w", "-t", "60", "start")
 
+    def ask_for_a_password(self, user: str, password: str) -> None:
+        """Make a user who is let in with this password only."""
+        self.sql(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+        rules = self.data_dir / "pg_hba.conf"
+        rules.write_text(f"host all {user} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        self.reload()
+
     def promote(self) -> None:
         self._run("pg_ctl", "-D", self.data_dir, "-w", "promote")
 
