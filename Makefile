@@ -27,7 +27,7 @@ demo: $(VENV)/demo.stamp  ## Walk a whole journey: connect, read, expire, refres
 serve: $(VENV)/demo.stamp  ## Run a development server with the sandbox provider
 	@$(BIN)/holdfast serve --dev
 
-test: $(VENV)/dev.stamp browser lint  ## Install what the tests need, check types and lint, run all tests
+test: $(VENV)/dev.stamp browser pooler lint  ## Install what the tests need, check types and lint, run all tests
 	@$(BIN)/python -m pytest
 
 quick: $(VENV)/dev.stamp  ## Run the tests that need no Node and no browser
@@ -50,6 +50,14 @@ browser:
 	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
 	    apt-get update -qq && apt-get install -y -qq chromium > /dev/null; } || \
 	  echo "No Chromium here: the browser tests will say that they are skipped."
+
+# pgbouncer too is Debian's.
+.PHONY: pooler
+pooler:
+	@command -v pgbouncer > /dev/null || test -x /usr/sbin/pgbouncer || \
+	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends pgbouncer > /dev/null; } || \
+	  echo "No pgbouncer here: the tests of it will say that they are skipped."
 
 lock:  ## Write the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

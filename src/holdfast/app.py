@@ -26,9 +26,10 @@ from holdfast.events import Actor
 from holdfast.lab import Sandbox, sandbox_provider, sandbox_routes
 from holdfast.outbound.client import Outbound
 from holdfast.providers.loader import load_catalog
+from holdfast.readiness import Readiness
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
-from holdfast.storage.migrations import migrate
+from holdfast.storage.migrations import ensure
 from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, Sweep, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
@@ -59,6 +60,7 @@ class Holdfast:
     bulk: Bulk
     links: Links
     verify: Verify
+    readiness: Readiness
     app: ASGIApp
     first_key: Secret | None
     sandbox: Sandbox | None
@@ -75,9 +77,11 @@ async def open_vault(config: Config, clock: Clock) -> tuple[Database, Vault]:
 
     Raises Misconfigured with one clear line: no key, no start.
     """
-    database = await open_database(config.database_url())
+    database = await open_database(
+        config.database_url(), pooler=config.database_pooler, connections=config.database_connections
+    )
     try:
-        await migrate(database)
+        await ensure(database, migrates=config.migrates(empty=False), migrates_empty=config.migrates(empty=True))
         path = config.key_path()
         if not path.exists():
             if not await database.transact(vault_store.is_empty):
@@ -104,9 +108,11 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     keys = Keys(database, vault, clock)
     first_key = (await keys.create(environment.id, "first key", Actor("operator")))[1] if is_new else None
     seed = vault.lookup_hash("sandbox", "client secret")
-    sandbox = Sandbox(clock, client_name=config.app_name, secret_seed=seed) if config.dev else None
+    # What the sandbox knows is in its process, so several workers would be several sandboxes.
+    with_sandbox = config.dev and config.workers == 1
+    sandbox = Sandbox(clock, client_name=config.app_name, secret_seed=seed) if with_sandbox else None
     catalog = load_catalog(config.provider_origins)
-    lab = {"sandbox": sandbox_provider(config.base_url + SANDBOX_PATH)} if sandbox else {}
+    lab = {"sandbox": sandbox_provider(config.base_url + SANDBOX_PATH)} if config.dev else {}
     connections = Connections(database, vault, clock, catalog, allow_http=config.dev, extra=lab)
     outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout)
     factory = ClientFactory(vault, outbound, clock, config.base_url)
@@ -165,6 +171,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         dev=config.dev,
         max_body_bytes=config.max_body_bytes,
     )
+    readiness = Readiness(database, vault)
     return Holdfast(
         config=config,
         database=database,
@@ -181,18 +188,22 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         bulk=Bulk(accounts),
         links=links,
         verify=Verify(accounts, base_url=config.base_url),
-        app=_app(pages, WorkosDoor(parts), sandbox, config.base_url),
+        readiness=readiness,
+        app=_app(pages, WorkosDoor(parts), sandbox, readiness, config.base_url),
         first_key=first_key,
         sandbox=sandbox,
     )
 
 
-def _app(pages: ConnectPages, door: WorkosDoor, sandbox: Sandbox | None, base_url: str) -> ASGIApp:
+def _app(
+    pages: ConnectPages, door: WorkosDoor, sandbox: Sandbox | None, readiness: Readiness, base_url: str
+) -> ASGIApp:
     """The door first, as its calls are the many; then the pages; the sandbox in development only."""
     routes: list[BaseRoute] = [
         *pages.routes(),
         Route("/openapi.json", door.openapi, methods=["GET"]),
         Route("/healthz", _alive, methods=["GET"]),
+        Route("/readyz", readiness.answer, methods=["GET"]),
     ]
     if sandbox is not None:
         routes.append(Mount(SANDBOX_PATH, routes=sandbox_routes(sandbox, base_url + SANDBOX_PATH)))
@@ -200,4 +211,5 @@ def _app(pages: ConnectPages, door: WorkosDoor, sandbox: Sandbox | None, base_ur
 
 
 async def _alive(_request: Request) -> Response:
+    """Whoever can answer this is alive: it asks nothing of anybody, so that no outage elsewhere restarts a server."""
     return PlainTextResponse("ok\n")

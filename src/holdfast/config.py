@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 from holdfast.errors import Misconfigured
 
+MOST_WORKERS = 64
+"""Far above what one machine can use of them; a slip of the finger is above that."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -19,12 +22,22 @@ class Config:
     """Where the embedded database and the local key file live."""
     database: str = ""
     """`sqlite:///path` or `postgresql://user@host/name`. Empty = SQLite in `data_dir`."""
+    database_connections: int = 10
+    """PostgreSQL connections that each worker may hold open."""
+    database_pooler: str = "auto"
+    """auto, none or transaction: whether pgbouncer or the like hands connections on at each COMMIT. auto notices."""
+    migrate: str = "auto"
+    """auto, always or never: whether a start brings an older schema up to date. auto = on SQLite and with `dev`."""
     key_file: Path | None = None
     """The local key file. Unset = `holdfast.key` in `data_dir`."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 8787
     """TCP port, 0 = a free one."""
+    workers: int = 1
+    """Server processes that share the port and the work: one per core. More than 1 needs PostgreSQL."""
+    drain_delay: float = 0.0
+    """Seconds a stopping server answers 503 at /readyz, and everything else as ever, before it stops listening."""
     base_url: str = ""
     """The origin that browsers and providers reach this server at. Unset = `http://localhost:<port>`."""
     dev: bool = False
@@ -60,7 +73,7 @@ class Config:
     sweep_interval: float = 5.0
     """Seconds between two looks for accounts to refresh ahead of their end. 0 = this process looks for none."""
     sweep_concurrency: int = 32
-    """How many background refreshes may run at once in this process."""
+    """How many background refreshes may run at once in this server; workers share the number out among them."""
     refreshes_per_provider: int = 8
     """How many of them may be at one provider."""
     expiring_soon_days: int = 7
@@ -71,8 +84,31 @@ class Config:
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_dir / 'holdfast.db'}"
 
+    def on_sqlite(self) -> bool:
+        return self.database_url().startswith("sqlite:")
+
+    def migrates(self, *, empty: bool) -> bool:
+        """Tell whether a start changes the schema: an empty database's, or an older one."""
+        if self.migrate == "auto":
+            return empty or self.dev or self.on_sqlite()
+        return self.migrate == "always"
+
+    def share(self, number: int) -> "Config":
+        """Return the config of one worker, counted from 0: what is so much for the server is shared out among all.
+
+        No worker's share is below 1, so with more workers than a cap it is exceeded by as much.
+        """
+        most, at_one = _part(self.sweep_concurrency, self.workers, number), self.refreshes_per_provider
+        return replace(
+            self, sweep_concurrency=most, refreshes_per_provider=min(most, _part(at_one, self.workers, number))
+        )
+
     def key_path(self) -> Path:
         return self.key_file or self.data_dir / "holdfast.key"
+
+
+def _part(whole: int, parts: int, number: int) -> int:
+    return max(1, whole // parts + (number < whole % parts))
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
@@ -123,6 +159,18 @@ def _parse(variable: str, kind: str, text: str) -> Any:
 def _checked(config: Config) -> Config:
     rules: list[tuple[bool, str]] = [
         (0 <= config.port <= 65535, "port must be 0 to 65535"),
+        (1 <= config.workers <= MOST_WORKERS, f"workers must be 1 to {MOST_WORKERS}: one per core is enough"),
+        (
+            config.workers <= 1 or not config.on_sqlite(),
+            "more than 1 worker needs PostgreSQL (HOLDFAST_DATABASE): on SQLite all would wait for one writer",
+        ),
+        (0 <= config.drain_delay <= 300, "drain_delay must be 0 to 300 seconds"),
+        (
+            config.database_pooler in ("auto", "none", "transaction"),
+            "database_pooler must be auto, none or transaction",
+        ),
+        (2 <= config.database_connections <= 500, "database_connections must be 2 to 500"),
+        (config.migrate in ("auto", "always", "never"), "migrate must be auto, always or never"),
         (
             config.log_level in ("debug", "info", "warning", "error"),
             "log_level must be debug, info, warning or error",

@@ -9,6 +9,7 @@ from tests.parts.browser import Browser
 from tests.parts.emulate import Emulators
 from tests.parts.node import ensure_modules
 from tests.parts.oidc_provider import OidcProvider
+from tests.parts.pgbouncer import PROGRAM, Pgbouncer
 from tests.parts.postgres import Postgres
 from tests.parts.server import HoldfastProcess
 
@@ -47,6 +48,16 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Postgres) -> Iterator[Pgbouncer]:
+    """A pooler in transaction mode before `postgres`."""
+    if PROGRAM is None:
+        pytest.skip("there is no pgbouncer here: apt-get install pgbouncer")
+    pooler = Pgbouncer(postgres)
+    yield pooler
+    pooler.stop()
 
 
 @pytest.fixture(scope="session")

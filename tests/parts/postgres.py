@@ -25,6 +25,11 @@ class Postgres:
         self._names = (f"holdfast_{os.getpid()}_{number}" for number in itertools.count(1))
 
     @property
+    def bin_path(self) -> Path:
+        """Where its programs are."""
+        return Path(self._server.bin_path)
+
+    @property
     def pid(self) -> int | None:
         """The process id of the postmaster."""
         return self._server.get_pid()

@@ -76,7 +76,7 @@ async def postgres_fourteen(postgres: Postgres) -> AsyncIterator[str]:
 
     server = await asyncio.start_server(relay, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    yield f"postgresql://postgres@127.0.0.1:{port}{urlsplit(dsn).path}?ssl=disable"
+    yield f"postgresql://postgres@127.0.0.1:{port}{urlsplit(dsn).path}?sslmode=disable"
     server.close()
     postgres.drop(dsn)
 

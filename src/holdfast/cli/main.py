@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from holdfast import __version__, config
 from holdfast.errors import HoldfastError, Misconfigured
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+migrate_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
+app.add_typer(migrate_app, name="migrate")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the embedded database and the key file live.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:///path or postgresql://user@host/name")]
@@ -35,6 +38,7 @@ def serve(
     dev: Annotated[
         bool | None, typer.Option("--dev", help="Development: loopback providers, the sandbox provider.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes that share the port: one per core.")] = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
     provider_origin: Annotated[
@@ -42,18 +46,23 @@ def serve(
         typer.Option(help="Development: https://github.com=http://127.0.0.1:4001; may be repeated."),
     ] = None,
 ) -> None:
-    """Run the server: one process. Prints its URL and, the first time, an API key."""
-    from holdfast.cli.serve import run
-
+    """Run the server. Prints its URL and, the first time, an API key."""
     settings = _settings(
         host=host,
         port=port,
         base_url=base_url,
         dev=dev,
+        workers=workers,
         data_dir=data_dir,
         database=database,
         provider_origins=_origins(provider_origin),
     )
+    if settings.workers > 1:
+        from holdfast.cli.workers import supervise
+
+        raise typer.Exit(supervise(settings, _run))
+    from holdfast.cli.serve import run
+
     _run(run(settings))
 
 
@@ -80,6 +89,22 @@ def settings() -> None:
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+@migrate_app.command("status")
+def migrate_status(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+    """Tell the schema's version, and whether this release works with it (status 0) or not (status 1)."""
+    from holdfast.cli.migrate import status
+
+    raise typer.Exit(_run(status(_settings(data_dir=data_dir, database=database))))
+
+
+@migrate_app.command("up")
+def migrate_up(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+    """Bring the schema to what this release needs, beside running servers of the last one."""
+    from holdfast.cli.migrate import up
+
+    _run(up(_settings(data_dir=data_dir, database=database)))
 
 
 @keys_app.command("create")
@@ -140,10 +165,22 @@ def _origins(pairs: list[str] | None) -> dict[str, str] | None:
 def main() -> None:
     """The console script. A mistake of the operator's is one line on standard error and status 2."""
     try:
-        app()
+        status = app(standalone_mode=False)
     except HoldfastError as error:
-        Console(stderr=True, highlight=False).print(f"holdfast: {error.message}", markup=False)
+        _refuse(error.message)
+    except TyperException as error:
+        said = error.format_message().strip()
+        if said:  # without arguments help has been printed, and there is nothing to say
+            _refuse(said.replace("\n", " "))
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def _refuse(message: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(f"holdfast: {message}", markup=False, soft_wrap=True)
+    raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

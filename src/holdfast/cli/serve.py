@@ -1,13 +1,14 @@
-"""`holdfast serve`: one process, its sockets, its logs, and an orderly end."""
+"""`holdfast serve`: one process, its sockets and its logs. Its end is in `drain`, several processes in `workers`."""
 
 import asyncio
 import contextlib
 import errno
 import logging
+import math
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 import uvicorn
@@ -16,58 +17,36 @@ from starlette.types import ASGIApp
 
 from holdfast import __version__
 from holdfast.app import Holdfast, build
+from holdfast.cli.drain import Server
 from holdfast.cli.http_protocol import BoundedHttpProtocol
 from holdfast.config import Config, with_address
 from holdfast.errors import Misconfigured
+from holdfast.lab import Sandbox
+from holdfast.secret import Secret
 from holdfast.worker import Worker
 
-GRACE_SECONDS = 10
-"""How long a stopping server lets open requests finish."""
+GRACE_SECONDS = 10.0
+"""How long a stopping server lets open requests finish, beyond the time that a provider may take."""
 
 
 async def run(config: Config) -> None:
     """Serve until SIGINT or SIGTERM. Raises Misconfigured before anything is served if a setting is wrong."""
-    _set_up_logs(config.log_level)
+    set_up_logs(config.log_level)
     async with running(config) as (holdfast, server):
-        _announce(holdfast)
+        announce(holdfast.config, holdfast.first_key, holdfast.sandbox)
         await server.ended.wait()
 
 
-class Server:
-    """The running server: `ended` is set when a signal, or `stop`, has ended it."""
-
-    def __init__(self, uvicorn_server: uvicorn.Server) -> None:
-        self._server = uvicorn_server
-        self.ended = asyncio.Event()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-
-
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them again when it is done, which would end the process before the
-    refreshes under way are finished and the database is closed."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _stop_on_signals(server: Server) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
-            loop.add_signal_handler(number, server.stop)
-
-
 @contextlib.asynccontextmanager
-async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
-    """Bind, build, serve; on leaving, stop accepting, finish what is open, and close."""
-    sockets = bind(config.host, config.port)
+async def running(
+    config: Config, sockets: Sequence[socket.socket] | None = None
+) -> AsyncIterator[tuple[Holdfast, Server]]:
+    """Bind, build, serve; on leaving, drain and close. `sockets`: what is listened to already."""
+    listeners = bind(config.host, config.port) if sockets is None else sockets
     try:
-        holdfast = await build(with_address(config, sockets[0].getsockname()[1]))
+        holdfast = await build(with_address(config, listeners[0].getsockname()[1]))
     except BaseException:
-        for item in sockets:
+        for item in listeners:
             item.close()
         raise
     worker = Worker(
@@ -80,23 +59,27 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         cleanup_interval=config.cleanup_interval,
     )
     worker.start()
-    uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app))
-    server = Server(uvicorn_server)
+    grace = config.outbound_timeout + GRACE_SECONDS
+    server = Server(
+        uvicorn_config(holdfast.app, grace), holdfast.readiness, delay=config.drain_delay, on_drain=worker.stop
+    )
     _stop_on_signals(server)
-    task = asyncio.ensure_future(uvicorn_server.serve(sockets=list(sockets)))
-    task.add_done_callback(lambda _: server.ended.set())
     try:
-        while not uvicorn_server.started and not task.done():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)  # uvicorn has a flag, no event
+        await server.start(list(listeners))
         yield holdfast, server
     finally:
-        server.stop()
-        await task
-        await worker.stop()
+        await server.finish()
         await holdfast.close()
 
 
-def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+def _stop_on_signals(server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+            loop.add_signal_handler(number, server.stop)
+
+
+def uvicorn_config(app: ASGIApp, grace: float = GRACE_SECONDS) -> uvicorn.Config:
     """Return how we run uvicorn; the benchmark's bare handler is run the same way."""
     return uvicorn.Config(
         app,
@@ -107,7 +90,7 @@ def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(grace),
     )
 
 
@@ -151,33 +134,38 @@ def _listen(address: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(holdfast: Holdfast) -> None:
-    console, config = Console(highlight=False), holdfast.config
+def announce(config: Config, first_key: Secret | None, sandbox: Sandbox | None = None) -> None:
+    """Tell the operator where it is, and this once the first API key."""
+    console = Console(highlight=False)
     console.print(f"[bold]Holdfast {__version__}[/bold]{'  (development)' if config.dev else ''}")
     console.print(f"  URL       {config.base_url}")
-    if holdfast.first_key is not None:
-        console.print(f"  API key   {holdfast.first_key.reveal()}", soft_wrap=True)
+    if first_key is not None:
+        console.print(f"  API key   {first_key.reveal()}", soft_wrap=True)
         console.print("            shown this once; make more with `holdfast keys create`")
     console.print(f"  Database  {_without_password(config.database_url())}", soft_wrap=True)
     console.print(f"  Key file  {config.key_path()}", soft_wrap=True)
-    if config.dev:
+    if config.workers > 1:
+        console.print(f"  Workers   {config.workers}")
+    if sandbox is not None:  # a pretend provider's secret: it guards nothing
         console.print(f"  Sandbox   {config.base_url}/lab/sandbox/control")
-        if holdfast.sandbox is not None:  # a pretend provider's secret: it guards nothing
-            console.print(f"            client id {holdfast.sandbox.client_id}", soft_wrap=True)
-            console.print(
-                f"            client secret {holdfast.sandbox.client_secret.reveal()}", soft_wrap=True, markup=False
-            )
+        console.print(f"            client id {sandbox.client_id}", soft_wrap=True)
+        console.print(f"            client secret {sandbox.client_secret.reveal()}", soft_wrap=True, markup=False)
     console.print(f"  API       {config.base_url}/openapi.json")
     sys.stdout.flush()
 
 
 def _without_password(url: str) -> str:
+    """Return the address as far as it is nobody's secret: what follows the `?` may hold a password too."""
     scheme, _, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}://{user.split(':')[0]}{at}{host}"
+    place, _, query = rest.partition("?")
+    user, at, host = place.rpartition("@")
+    shown = "&".join(
+        part for part in query.split("&") if part.split("=")[0] in ("host", "port", "target_session_attrs")
+    )
+    return f"{scheme}://{user.split(':')[0]}{at}{host}{'?' if shown else ''}{shown}"
 
 
-def _set_up_logs(level: str) -> None:
+def set_up_logs(level: str) -> None:
     """One JSON object a line on standard error. What is logged is named field by field; secrets have a type."""
     number = getattr(logging, level.upper())
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

@@ -2,7 +2,7 @@
 
 SQLite: one thread owns the one connection (WAL, synchronous=FULL). What is queued while a commit runs forms the next
 batch: each piece of work in its own savepoint, one commit for all, so that a durable write costs a share of an fsync.
-PostgreSQL: asyncpg through SQLAlchemy's greenlet bridge, one pooled connection per transaction, READ COMMITTED.
+PostgreSQL: see `postgres`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +18,6 @@ import sqlalchemy
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from holdfast.errors import Misconfigured, Unavailable
 
@@ -30,8 +29,9 @@ SQLITE_BUSY_MS = 10_000
 """How long a second process (the CLI beside a running server) waits for the write lock."""
 MAX_BATCH = 256
 """Enough to share an fsync among all callers that can be waiting; bounds what one failed commit takes with it."""
-_RETRIED_SQLSTATES = {"40001", "40P01"}
-"""Serialization failure and deadlock: PostgreSQL asks for the transaction to be run again."""
+_AWAY_SQLSTATES = {"57P01", "57P02", "57P03", "57P05", "53300", "25006"}
+"""Shut down, crashed, starting up, no room for another connection; and read-only, as a standby is until it is
+promoted. With class 08, the connection's own: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 
 class DirectWork(Protocol[T_co]):
@@ -44,9 +44,21 @@ class DirectWork(Protocol[T_co]):
         ...
 
 
+class InDoubt(Unavailable):
+    """The database went away while it committed: what was written may be there, or not. Look before doing it again."""
+
+    default_code = "database_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("the database went away in the middle of this, and may have kept it: look, then try again")
+
+
 class Database(Protocol):
     """A durable store. `transact` returns what `work` returned once that is committed, and raises what it raised;
-    `direct` does the same for the little work that cannot afford SQLAlchemy, and raises the driver's errors."""
+    `direct` does the same for the little work that cannot afford SQLAlchemy, and raises the driver's errors.
+
+    A transaction whose connection breaks before its COMMIT is run again, so work may run more than once: whatever it
+    makes anew each time is fine. One that breaks in its COMMIT raises InDoubt, and is not."""
 
     dialect: str
 
@@ -57,12 +69,18 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
 
-async def open_database(url: str) -> Database:
-    """Open `sqlite:///path` or `postgresql://...`. Raises Misconfigured with one clear line if it cannot be reached."""
+async def open_database(url: str, *, pooler: str = "auto", connections: int = 10) -> Database:
+    """Open `sqlite:///path` or `postgresql://...`. Raises Misconfigured with one clear line if it cannot be reached.
+
+    For PostgreSQL: `pooler` (auto, none or transaction) tells whether connections change hands at each COMMIT, and
+    `connections` is the most that are open at once.
+    """
     if url.startswith("sqlite:///"):
         return await SqliteDatabase.open(Path(url.removeprefix("sqlite:///")))
     if url.startswith(("postgresql://", "postgres://")):
-        return await PostgresDatabase.open("postgresql+asyncpg://" + url.split("://", 1)[1])
+        from holdfast.storage.postgres import PostgresDatabase
+
+        return await PostgresDatabase.open(url, pooler=pooler, connections=connections)
     raise Misconfigured("database must be sqlite:///path or postgresql://user@host/name")
 
 
@@ -85,7 +103,7 @@ class SqliteDatabase:
         except (DBAPIError, OSError, Unavailable) as error:
             if database._thread.ident is not None:
                 await database.close()
-            raise Misconfigured(f"cannot open the SQLite database {path}: {_first_line(error)}") from None
+            raise Misconfigured(f"cannot open the SQLite database {path}: {first_line(error)}") from None
         return database
 
     async def transact(self, work: Work[T]) -> T:
@@ -263,80 +281,22 @@ def _switch_to_wal(raw: Any) -> None:
             time.sleep(0.02)
 
 
-class PostgresDatabase:
-    dialect = "postgresql"
-
-    def __init__(self, url: str, pool_size: int = 10) -> None:
-        self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
-        self._running: set[asyncio.Task[Any]] = set()
-        self._kept: tuple[AsyncConnection, Any] | None = None
-
-    @classmethod
-    async def open(cls, url: str) -> "PostgresDatabase":
-        database = cls(url)
-        try:
-            version = await database.transact(lambda tx: tx.exec_driver_sql("SHOW server_version_num").scalar_one())
-        except (DBAPIError, OSError, TimeoutError) as error:
-            await database.close()
-            raise Misconfigured(f"cannot reach the PostgreSQL database: {_first_line(error)}") from None
-        if int(version) < 150_000:
-            await database.close()
-            raise Misconfigured(f"PostgreSQL 15 or newer is needed, this is {int(version) // 10_000}")
-        return database
-
-    async def transact(self, work: Work[T]) -> T:
-        return await self._finish(self._attempt(work))
-
-    async def direct(self, work: DirectWork[T]) -> T:
-        return await self._finish(self._directly(work))
-
-    async def _finish(self, attempt: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.ensure_future(attempt)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
-
-    async def _attempt(self, work: Work[T], tries: int = 3) -> T:
-        while True:
-            try:
-                async with self._engine.begin() as connection:
-                    return await connection.run_sync(work)
-            except DBAPIError as error:
-                tries -= 1
-                if tries == 0 or getattr(error.orig, "sqlstate", None) not in _RETRIED_SQLSTATES:
-                    raise
-
-    async def _directly(self, work: DirectWork[T]) -> T:
-        """Run on a connection that is kept for this: fetching one from the pool costs as much as the statement."""
-        kept, self._kept = self._kept, None
-        connection, raw = kept or await self._checked_out()
-        try:
-            return await work.on_postgres(raw)
-        finally:
-            if raw.is_closed() or self._kept is not None:
-                await connection.close()
-            else:
-                self._kept = connection, raw
-
-    async def _checked_out(self) -> tuple[AsyncConnection, Any]:
-        connection = await self._engine.connect()
-        return connection, (await connection.get_raw_connection()).driver_connection
-
-    async def close(self) -> None:
-        if self._running:
-            await asyncio.wait(self._running, timeout=5)
-        if self._kept is not None:
-            await self._kept[0].close()
-        await self._engine.dispose()
-
-
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether the database, and not the work, is what failed."""
-    return isinstance(error, OperationalError | OSError | TimeoutError | PoolTimeout) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+    return isinstance(error, OperationalError | OSError | TimeoutError | PoolTimeout | Unavailable) or is_away(error)
 
 
-def _first_line(error: BaseException) -> str:
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error says that the connection, or the server behind it, is gone or not ready to write."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or _is_away_state(getattr(error.orig, "sqlstate", None))
+    return isinstance(error, OSError) or _is_away_state(getattr(error, "sqlstate", None))
+
+
+def _is_away_state(sqlstate: str | None) -> bool:
+    return sqlstate is not None and (sqlstate in _AWAY_SQLSTATES or sqlstate.startswith("08"))
+
+
+def first_line(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
     return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__

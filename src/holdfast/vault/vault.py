@@ -57,6 +57,11 @@ class Vault:
         if environment_id not in self._rings:
             await self._load(environment_id)
 
+    async def check(self) -> None:
+        """Have the key provider wrap and unwrap something. Raises what it raises; keys in memory serve on."""
+        context, key = b"holdfast readiness", secrets.token_bytes(32)
+        await self._provider.unwrap(await self._provider.wrap(key, context), self._provider.current_id, context)
+
     def seal(self, secret: Secret, place: Place) -> Sealed:
         """Seal for exactly this place. Raises CannotOpen if the environment has no key or its key is worn out."""
         ring = self._ring(place.environment_id)

@@ -5,6 +5,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+min_compatible = "0001"
 
 
 def upgrade() -> None:
@@ -266,6 +267,13 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_redirect_uris")),
         sa.UniqueConstraint("environment_id", "uri", name="uq_redirect_uris_uri"),
+    )
+    op.create_table(
+        "schema_versions",
+        sa.Column("version", sa.String(length=32), nullable=False),
+        sa.Column("min_compatible", sa.String(length=32), nullable=False),
+        sa.Column("applied_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_schema_versions")),
     )
     op.create_table(
         "webhook_endpoints",
