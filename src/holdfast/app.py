@@ -9,11 +9,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
-from holdfast.access import Environment, Keys, ensure_environment
+from holdfast.access import AccessTokens, Clients, Environment, Keys, ensure_environment
+from holdfast.access.clients import client_id
 from holdfast.accounts import Accounts
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.rate import RateLimiter
+from holdfast.api.scalekit import ScalekitDoor
+from holdfast.api.scalekit.paging import Pages
+from holdfast.api.scalekit.parts import Parts as ScalekitParts
 from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts
 from holdfast.authorization import Begin, Callback, Finish, Start
@@ -42,7 +46,8 @@ SANDBOX_PATH = "/lab/sandbox"
 
 @dataclass(frozen=True, kw_only=True)
 class Holdfast:
-    """A running server's parts. `first_key` is set by the start that made the environment, to be shown once."""
+    """A running server's parts. The start that made the environment sets `first_key` and `first_client`, to be shown
+    once."""
 
     config: Config
     database: Database
@@ -51,12 +56,14 @@ class Holdfast:
     outbound: Outbound
     environment: Environment
     keys: Keys
+    clients: Clients
     accounts: Accounts
     refresher: Refresher
     sweep: Sweep
     forecast: Forecast
     app: ASGIApp
     first_key: Secret | None
+    first_client: tuple[str, Secret] | None
     sandbox: Sandbox | None
 
     async def close(self) -> None:
@@ -98,7 +105,12 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     database, vault = await open_vault(config, clock)
     environment, is_new = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
     keys = Keys(database, vault, clock)
-    first_key = (await keys.create(environment.id, "first key", Actor("operator")))[1] if is_new else None
+    clients = Clients(database, vault, clock)
+    first_key, first_client = None, None
+    if is_new:
+        first_key = (await keys.create(environment.id, "first key", Actor("operator")))[1]
+        client, secret = await clients.create(environment.id, "first client", Actor("operator"))
+        first_client = client_id(client), secret
     seed = vault.lookup_hash("sandbox", "client secret")
     sandbox = Sandbox(clock, client_name=config.app_name, secret_seed=seed) if config.dev else None
     catalog = load_catalog(config.provider_origins)
@@ -151,6 +163,22 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         dev=config.dev,
         max_body_bytes=config.max_body_bytes,
     )
+    scalekit = ScalekitParts(
+        database=database,
+        vault=vault,
+        clock=clock,
+        clients=clients,
+        tokens=AccessTokens(database, vault, clock, keys, issuer=config.base_url),
+        connections=connections,
+        accounts=accounts,
+        removal=parts.removal,
+        reader=reader,
+        plain=parts.plain,
+        pages=Pages(vault),
+        limiter=parts.limiter,
+        base_url=config.base_url,
+        max_body_bytes=config.max_body_bytes,
+    )
     return Holdfast(
         config=config,
         database=database,
@@ -159,12 +187,14 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         outbound=outbound,
         environment=environment,
         keys=keys,
+        clients=clients,
         accounts=accounts,
         refresher=refresher,
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
-        app=_app(pages, WorkosDoor(parts), sandbox, config.base_url),
+        app=ScalekitDoor(scalekit).app(_app(pages, WorkosDoor(parts), sandbox, config.base_url)),
         first_key=first_key,
+        first_client=first_client,
         sandbox=sandbox,
     )
 

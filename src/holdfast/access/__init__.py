@@ -3,15 +3,20 @@
 An Environment is the tenant boundary: its id is in every query. An ApiKey is shown once and kept as a keyed hash; a
 revoked one stops at once. Memberships are optional: once an environment has recorded any, acting for an organization
 takes an active one. Redirect URIs are where browsers may be sent back to.
+A client is an id with a secret that an SDK exchanges for signed access tokens; revoking it stops its tokens at once.
 Leaves accounts and connections to their rooms, and what a key may do on a wire to the door.
 """
 
+from holdfast.access.clients import Clients
 from holdfast.access.keys import Keys, ensure_environment
 from holdfast.access.principal import ApiKey, Environment, Principal
 from holdfast.access.redirects import Destination, check_return_to
+from holdfast.access.tokens import AccessTokens
 
 __all__ = [
+    "AccessTokens",
     "ApiKey",
+    "Clients",
     "Destination",
     "Environment",
     "Keys",

@@ -1,8 +1,12 @@
 """Environments, API keys, and the Principal a valid key stands for."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from holdfast.events import Actor
+
+KeyKind = Literal["key", "client"]
+"""A key is its own bearer token; a client's secret is exchanged for tokens that end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class ApiKey:
     last4: str
     created_at: float
     revoked_at: float | None = None
+    kind: KeyKind = "key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ from typing import Any
 from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, insert, select, update
 
 from holdfast.access.membership import Membership
-from holdfast.access.principal import ApiKey, Environment
+from holdfast.access.principal import ApiKey, Environment, KeyKind
 from holdfast.access.redirects import RedirectUri
+from holdfast.access.signing_key import SigningKey
 from holdfast.storage.paging import page
 from holdfast.storage.tables import (
+    Blob,
     Boolean,
     Column,
+    Json,
     String,
     Table,
     Text,
@@ -19,6 +22,7 @@ from holdfast.storage.tables import (
     environment_key,
     metadata,
 )
+from holdfast.vault import Sealed
 
 environments = Table(
     "environments",
@@ -38,6 +42,18 @@ api_keys = Table(
     Column("last4", String(4), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("revoked_at", Time),
+    Column("kind", String(8), nullable=False),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("private", Blob, nullable=False),
+    Column("public", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("signs_until", Time, nullable=False),
 )
 
 memberships = Table(
@@ -86,9 +102,16 @@ def key_by_hash(tx: Connection, hashed: str) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
-def list_keys(tx: Connection, environment_id: str) -> list[ApiKey]:
-    rows = tx.execute(select(api_keys).where(api_keys.c.environment_id == environment_id).order_by(api_keys.c.id))
-    return [_key(row) for row in rows]
+def key_by_id(tx: Connection, environment_id: str, key_id: str) -> ApiKey | None:
+    row = tx.execute(
+        select(api_keys).where(api_keys.c.environment_id == environment_id, api_keys.c.id == key_id)
+    ).one_or_none()
+    return None if row is None else _key(row)
+
+
+def list_keys(tx: Connection, environment_id: str, kind: KeyKind = "key") -> list[ApiKey]:
+    mine = (api_keys.c.environment_id == environment_id) & (api_keys.c.kind == kind)
+    return [_key(row) for row in tx.execute(select(api_keys).where(mine).order_by(api_keys.c.id))]
 
 
 def add_key(tx: Connection, key: ApiKey) -> None:
@@ -100,16 +123,18 @@ def add_key(tx: Connection, key: ApiKey) -> None:
             hash=key.hash,
             last4=key.last4,
             created_at=key.created_at,
+            kind=key.kind,
         )
     )
 
 
-def revoke_key(tx: Connection, environment_id: str, key_id: str, at: float) -> ApiKey | None:
+def revoke_key(tx: Connection, environment_id: str, key_id: str, at: float, kind: KeyKind = "key") -> ApiKey | None:
     row = tx.execute(
         update(api_keys)
         .where(
             api_keys.c.environment_id == environment_id,
             api_keys.c.id == key_id,
+            api_keys.c.kind == kind,
             api_keys.c.revoked_at.is_(None),
         )
         .values(revoked_at=at)
@@ -119,7 +144,45 @@ def revoke_key(tx: Connection, environment_id: str, key_id: str, at: float) -> A
 
 
 def _key(row: Row[Any]) -> ApiKey:
-    return ApiKey(row.environment_id, row.id, row.name, row.hash, row.last4, row.created_at, row.revoked_at)
+    return ApiKey(row.environment_id, row.id, row.name, row.hash, row.last4, row.created_at, row.revoked_at, row.kind)
+
+
+def add_signing_key(tx: Connection, key: SigningKey) -> None:
+    tx.execute(
+        insert(signing_keys).values(
+            environment_id=key.environment_id,
+            id=key.id,
+            private=key.private.data,
+            public=dict(key.public),
+            created_at=key.created_at,
+            signs_until=key.signs_until,
+        )
+    )
+
+
+def list_signing_keys(tx: Connection, *, signed_until: float) -> list[SigningKey]:
+    """Return the keys of all environments that have signed anything after that time, the newest first."""
+    query = select(signing_keys).where(signing_keys.c.signs_until > signed_until)
+    return [_signing_key(row) for row in tx.execute(query.order_by(signing_keys.c.id.desc()))]
+
+
+def signing_key(tx: Connection, key_id: str) -> SigningKey | None:
+    row = tx.execute(select(signing_keys).where(signing_keys.c.id == key_id)).one_or_none()
+    return None if row is None else _signing_key(row)
+
+
+def forget_signing_keys(tx: Connection, environment_id: str, *, signed_until: float) -> None:
+    tx.execute(
+        delete(signing_keys).where(
+            signing_keys.c.environment_id == environment_id, signing_keys.c.signs_until <= signed_until
+        )
+    )
+
+
+def _signing_key(row: Row[Any]) -> SigningKey:
+    return SigningKey(
+        row.environment_id, row.id, Sealed(row.private), dict(row.public), row.created_at, row.signs_until
+    )
 
 
 def memberships_are_kept(tx: Connection, environment_id: str) -> bool:

@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+clients_app = typer.Typer(help="Client ids and secrets that SDKs sign in with.", no_args_is_help=True)
+app.add_typer(clients_app, name="clients")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the embedded database and the key file live.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:///path or postgresql://user@host/name")]
@@ -35,6 +37,11 @@ def serve(
     dev: Annotated[
         bool | None, typer.Option("--dev", help="Development: loopback providers, the sandbox provider.")
     ] = None,
+    tls_dev: Annotated[
+        bool | None, typer.Option("--tls-dev", help="TLS with a local authority; prints what clients have to trust.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM): serve TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
     provider_origin: Annotated[
@@ -50,6 +57,9 @@ def serve(
         port=port,
         base_url=base_url,
         dev=dev,
+        tls_dev=tls_dev,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
         data_dir=data_dir,
         database=database,
         provider_origins=_origins(provider_origin),
@@ -112,6 +122,38 @@ def keys_revoke(
     from holdfast.cli.keys import revoke
 
     _run(revoke(_settings(data_dir=data_dir, database=database), key_id))
+
+
+@clients_app.command("create")
+def clients_create(
+    name: Annotated[str, typer.Option(help="What the client is for.")] = "client",
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Make a client and print its id and secret, a line each. The secret is shown this once."""
+    from holdfast.cli.clients import create
+
+    _run(create(_settings(data_dir=data_dir, database=database), name))
+
+
+@clients_app.command("list")
+def clients_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+    """List the clients, never their secrets."""
+    from holdfast.cli.clients import show
+
+    _run(show(_settings(data_dir=data_dir, database=database)))
+
+
+@clients_app.command("revoke")
+def clients_revoke(
+    client: Annotated[str, typer.Argument(help="The client's id, as `holdfast clients list` shows it.")],
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Revoke a client and the tokens it has, at once."""
+    from holdfast.cli.clients import revoke
+
+    _run(revoke(_settings(data_dir=data_dir, database=database), client))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -16,7 +17,8 @@ from starlette.types import ASGIApp
 
 from holdfast import __version__
 from holdfast.app import Holdfast, build
-from holdfast.cli.http_protocol import BoundedHttpProtocol
+from holdfast.cli import tls
+from holdfast.cli.protocols import AnyHttpProtocol
 from holdfast.config import Config, with_address
 from holdfast.errors import Misconfigured
 from holdfast.worker import Worker
@@ -63,6 +65,7 @@ def _stop_on_signals(server: Server) -> None:
 @contextlib.asynccontextmanager
 async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
     """Bind, build, serve; on leaving, stop accepting, finish what is open, and close."""
+    context = tls.server_context(config)
     sockets = bind(config.host, config.port)
     try:
         holdfast = await build(with_address(config, sockets[0].getsockname()[1]))
@@ -78,7 +81,7 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         sweep_interval=config.sweep_interval,
     )
     worker.start()
-    uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app))
+    uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app, context))
     server = Server(uvicorn_server)
     _stop_on_signals(server)
     task = asyncio.ensure_future(uvicorn_server.serve(sockets=list(sockets)))
@@ -94,11 +97,11 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         await holdfast.close()
 
 
-def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+def uvicorn_config(app: ASGIApp, context: ssl.SSLContext | None = None) -> uvicorn.Config:
     """Return how we run uvicorn; the benchmark's bare handler is run the same way."""
     return uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=AnyHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -106,6 +109,7 @@ def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
 
 
@@ -156,8 +160,15 @@ def _announce(holdfast: Holdfast) -> None:
     if holdfast.first_key is not None:
         console.print(f"  API key   {holdfast.first_key.reveal()}", soft_wrap=True)
         console.print("            shown this once; make more with `holdfast keys create`")
+    if holdfast.first_client is not None:
+        name, secret = holdfast.first_client
+        console.print(f"  Client    {name}", soft_wrap=True)
+        console.print(f"  Secret    {secret.reveal()}", soft_wrap=True, markup=False)
+        console.print("            shown this once; make more with `holdfast clients create`")
     console.print(f"  Database  {_without_password(config.database_url())}", soft_wrap=True)
     console.print(f"  Key file  {config.key_path()}", soft_wrap=True)
+    for line in tls.trust_lines(config):
+        console.print(f"            {line}", soft_wrap=True, markup=False)
     if config.dev:
         console.print(f"  Sandbox   {config.base_url}/lab/sandbox/control")
         if holdfast.sandbox is not None:  # a pretend provider's secret: it guards nothing

@@ -35,6 +35,9 @@ class Action(StrEnum):
 
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
+    CLIENT_CREATED = "client.created"
+    CLIENT_REVOKED = "client.revoked"
+    SIGNING_KEY_CREATED = "signing_key.created"
     ENVIRONMENT_CREATED = "environment.created"
     MEMBERSHIP_CHANGED = "membership.changed"
     REDIRECT_URI_CHANGED = "redirect_uri.changed"
