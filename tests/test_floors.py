@@ -20,7 +20,7 @@ _STORES = {"store.py", "idempotency.py"}
 """`store.py` is where a room's SQL is; `accounts/idempotency.py` is a second small table of that room."""
 _MAY_BE_IMPORTED = {"Connection", "DBAPIError", "IntegrityError", "OperationalError", "SQLAlchemyError"}
 
-# Of the catalogue's names those that are no common words. `google.protobuf`, `.rpc` and `.api` are packages of a format.
+# Of the catalogue's names those that are no common words. `google.protobuf`, `.rpc` and `.api` are packages.
 _NAMES = re.compile(
     r"(?<![a-z])(airtable|anthropic|asana|atlassian|discord|dropbox|github|gitlab|gmail"
     r"|google(?!\.(?:protobuf|rpc|api)\b)"

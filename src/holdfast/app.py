@@ -1,5 +1,6 @@
 """The wiring: the one place where rooms are given their parts. A start builds a Holdfast; a door gets what it needs."""
 
+import ssl
 from dataclasses import dataclass
 
 import structlog
@@ -9,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
-from holdfast.access import AccessTokens, Clients, Environment, Keys, ensure_environment
+from holdfast.access import AccessTokens, Clients, Environment, Keys, Organizations, ensure_environment
 from holdfast.access.clients import client_id
 from holdfast.accounts import Accounts
 from holdfast.accounts.imports import Imports
@@ -116,7 +117,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     catalog = load_catalog(config.provider_origins)
     lab = {"sandbox": sandbox_provider(config.base_url + SANDBOX_PATH)} if sandbox else {}
     connections = Connections(database, vault, clock, catalog, allow_http=config.dev, extra=lab)
-    outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout)
+    outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout, tls=_trust(config))
     factory = ClientFactory(vault, outbound, clock, config.base_url)
     accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
     most = config.sweep_concurrency
@@ -171,7 +172,9 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         tokens=AccessTokens(database, vault, clock, keys, issuer=config.base_url),
         connections=connections,
         accounts=accounts,
+        imports=parts.imports,
         removal=parts.removal,
+        organizations=Organizations(database, clock),
         reader=reader,
         plain=parts.plain,
         pages=Pages(vault),
@@ -197,6 +200,16 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         first_client=first_client,
         sandbox=sandbox,
     )
+
+
+def _trust(config: Config) -> ssl.SSLContext | None:
+    """Return the trust store for calls to providers; None = the usual one. The sandbox is served by ourselves, so with
+    a development certificate its authority is trusted too."""
+    if not config.tls_dev:
+        return None
+    context = ssl.create_default_context()
+    context.load_verify_locations(config.data_dir / "tls" / "ca.pem")
+    return context
 
 
 def _app(pages: ConnectPages, door: WorkosDoor, sandbox: Sandbox | None, base_url: str) -> ASGIApp:

@@ -9,6 +9,7 @@ Leaves accounts and connections to their rooms, and what a key may do on a wire 
 
 from holdfast.access.clients import Clients
 from holdfast.access.keys import Keys, ensure_environment
+from holdfast.access.organizations import Organizations
 from holdfast.access.principal import ApiKey, Environment, Principal
 from holdfast.access.redirects import Destination, check_return_to
 from holdfast.access.tokens import AccessTokens
@@ -20,6 +21,7 @@ __all__ = [
     "Destination",
     "Environment",
     "Keys",
+    "Organizations",
     "Principal",
     "check_return_to",
     "ensure_environment",

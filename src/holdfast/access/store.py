@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, func, insert, select, update
 
 from holdfast.access.membership import Membership
+from holdfast.access.organization import Organization
 from holdfast.access.principal import ApiKey, Environment, KeyKind
 from holdfast.access.redirects import RedirectUri
 from holdfast.access.signing_key import SigningKey
@@ -70,6 +71,22 @@ memberships = Table(
     Column("updated_at", Time, nullable=False),
     UniqueConstraint("environment_id", "organization_id", "user_id", name="uq_memberships_owner"),
     Index("ix_memberships_user", "environment_id", "user_id"),
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("display_name", Text, nullable=False),
+    Column("external_id", Text),
+    Column("region", String(16), nullable=False),
+    Column("slug", Text),
+    Column("logo_url", Text),
+    Column("metadata", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time, nullable=False),
+    UniqueConstraint("environment_id", "external_id", name="uq_organizations_external_id"),
 )
 
 redirect_uris = Table(
@@ -265,6 +282,75 @@ def _membership(row: Row[Any]) -> Membership:
         role=row.role,
         status=row.status,
         deleted=row.deleted,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def add_organization(tx: Connection, new: Organization) -> None:
+    tx.execute(
+        insert(organizations).values(
+            environment_id=new.environment_id,
+            id=new.id,
+            display_name=new.display_name,
+            external_id=new.external_id,
+            region=new.region,
+            slug=new.slug,
+            logo_url=new.logo_url,
+            metadata=dict(new.metadata),
+            created_at=new.created_at,
+            updated_at=new.updated_at,
+        )
+    )
+
+
+def organization(
+    tx: Connection, environment_id: str, *, organization_id: str | None = None, external_id: str | None = None
+) -> Organization | None:
+    """Return the organization of that id, or of that external id."""
+    mine = organizations.c.environment_id == environment_id
+    this = (
+        organizations.c.external_id == external_id if organization_id is None else organizations.c.id == organization_id
+    )
+    row = tx.execute(select(organizations).where(mine, this)).one_or_none()
+    return None if row is None else _organization(row)
+
+
+def list_organizations(
+    tx: Connection, environment_id: str, *, limit: int, after: str | None, before: str | None, external_id: str | None
+) -> list[Organization]:
+    """Return a page, newest first."""
+    query = select(organizations).where(organizations.c.environment_id == environment_id)
+    if external_id is not None:
+        query = query.where(organizations.c.external_id == external_id)
+    rows = page(tx, query, organizations.c.id, limit=limit, after=after, before=before, newest_first=True)
+    return [_organization(row) for row in rows]
+
+
+def count_organizations(tx: Connection, environment_id: str) -> int:
+    query = select(func.count()).select_from(organizations).where(organizations.c.environment_id == environment_id)
+    return tx.execute(query).scalar_one()
+
+
+def remove_organization(tx: Connection, environment_id: str, organization_id: str) -> bool:
+    done = tx.execute(
+        delete(organizations).where(
+            organizations.c.environment_id == environment_id, organizations.c.id == organization_id
+        )
+    )
+    return done.rowcount > 0
+
+
+def _organization(row: Row[Any]) -> Organization:
+    return Organization(
+        environment_id=row.environment_id,
+        id=row.id,
+        display_name=row.display_name,
+        external_id=row.external_id,
+        region=row.region,
+        slug=row.slug,
+        logo_url=row.logo_url,
+        metadata=dict(row.metadata),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

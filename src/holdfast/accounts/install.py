@@ -56,7 +56,8 @@ class Connecting:
     request_id: str = ""
     idempotency: "IdempotentUse | None" = None
     status: Status | None = None
-    """A status that the app states itself; None = as the credential tells."""
+    """A status that the app states itself; None = as the credential tells. PENDING without credential: it waits for its
+    owner's first authorisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ METHOD_OF: Mapping[type[Credential], Method] = {
     ClientCredential: "client_credentials",
     OAuthCredential: "oauth",
 }
+
+
+_ACTION = {Status.ACTIVE: Action.ACCOUNT_CONNECTED, Status.PENDING: Action.ACCOUNT_CREATED}
 
 
 class Accounts:
@@ -127,8 +131,7 @@ class Accounts:
         if plan.idempotency is not None:
             use = plan.idempotency
             idempotency.add(tx, account.environment_id, use.key, use.fingerprint, account.id, now)
-        connected = account.status is Status.ACTIVE
-        action = Action.ACCOUNT_CONNECTED if connected else Action.ACCOUNT_REAUTHORIZATION_NEEDED
+        action = _ACTION.get(account.status, Action.ACCOUNT_REAUTHORIZATION_NEEDED)
         self.log(tx, account, plan.effective.connection.name, action, plan.actor, plan.request_id)
         return account
 
@@ -222,7 +225,9 @@ class Accounts:
     def _changed(self, account: Account, plan: Connecting, now: float) -> Account:
         check_identity(account, plan.identity, switch=plan.switch_identity)
         lifetime = plan.effective.provider.lifetime
-        if plan.credential is None:
+        if plan.credential is None and plan.status is Status.PENDING:
+            changed = account
+        elif plan.credential is None:
             detail = "No credential was given. The account's owner has to connect it."
             changed = replace(
                 account, status=Status.EXPIRED, reason=Reason.NO_CREDENTIAL, detail=detail, updated_at=now

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
+    ACCOUNT_CREATED = "account.created"
     ACCOUNT_CONNECTED = "account.connected"
     ACCOUNT_UPDATED = "account.updated"
     ACCOUNT_DISCONNECTED = "account.disconnected"
@@ -38,6 +39,8 @@ class Action(StrEnum):
     CLIENT_CREATED = "client.created"
     CLIENT_REVOKED = "client.revoked"
     SIGNING_KEY_CREATED = "signing_key.created"
+    ORGANIZATION_CREATED = "organization.created"
+    ORGANIZATION_DELETED = "organization.deleted"
     ENVIRONMENT_CREATED = "environment.created"
     MEMBERSHIP_CHANGED = "membership.changed"
     REDIRECT_URI_CHANGED = "redirect_uri.changed"

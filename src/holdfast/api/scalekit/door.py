@@ -2,9 +2,10 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from holdfast.api.scalekit.accounts import AccountReads
+from holdfast.api.scalekit.accounts import AccountReads, AccountWrites
 from holdfast.api.scalekit.calls import Caller
 from holdfast.api.scalekit.grpc import CONTENT_TYPE, Grpc
+from holdfast.api.scalekit.organizations import OrganizationRpcs
 from holdfast.api.scalekit.parts import Parts
 from holdfast.api.scalekit.rest import Rest
 from holdfast.api.scalekit.rpc import Group, Handler, Rpc, Swift, gather
@@ -15,7 +16,7 @@ GRPC_PREFIX, REST_PREFIX = "/scalekit.", "/api/v1/"
 
 class ScalekitDoor:
     def __init__(self, parts: Parts) -> None:
-        groups: tuple[Group, ...] = (AccountReads(parts),)
+        groups: tuple[Group, ...] = (AccountReads(parts), AccountWrites(parts), OrganizationRpcs(parts))
         handlers: dict[str, Handler] = {}
         for group in groups:
             handlers.update(group.rpcs())

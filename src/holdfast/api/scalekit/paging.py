@@ -3,13 +3,16 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from holdfast import ids
 from holdfast.api.scalekit.rpc import Call
 from holdfast.errors import Invalid
 from holdfast.vault import Vault
 
+T = TypeVar("T")
 _MAC_BYTES = 6
 _FORWARD, _BACK = 0, 1
 
@@ -20,6 +23,14 @@ class Start:
 
     after: str | None = None
     before: str | None = None
+
+    def cut(self, found: Sequence[T], size: int) -> tuple[list[T], bool, bool]:
+        """Cut what was fetched (up to size + 1 rows) to the page; tell whether there is more after it, and before."""
+        backwards, more = self.before is not None, len(found) > size
+        rows = list(found[-size:] if backwards else found[:size])
+        if not rows:
+            return rows, False, False
+        return (rows, True, more) if backwards else (rows, more, self.after is not None)
 
 
 class Pages:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from holdfast.access import AccessTokens, Clients
+from holdfast.access import AccessTokens, Clients, Organizations
 from holdfast.accounts import Accounts
+from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit.paging import Pages
@@ -23,7 +24,9 @@ class Parts:
     tokens: AccessTokens
     connections: Connections
     accounts: Accounts
+    imports: Imports
     removal: Removal
+    organizations: Organizations
     reader: TokenReader
     plain: PlainReader
     pages: Pages
