@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PROTOS := $(shell find src/holdfast/api/scalekit/proto -name '*.proto')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test quick lint types bench lock clean
@@ -9,13 +10,13 @@ BIN := $(VENV)/bin
 help:  ## Show every task
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml
+$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml $(PROTOS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/demo.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(PROTOS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

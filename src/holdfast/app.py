@@ -1,5 +1,6 @@
 """The wiring: the one place where rooms are given their parts. A start builds a Holdfast; a door gets what it needs."""
 
+import ssl
 from dataclasses import dataclass
 
 import structlog
@@ -9,11 +10,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
-from holdfast.access import Environment, Keys, ensure_environment
+from holdfast.access import AccessTokens, Clients, Environment, Keys, Organizations, ensure_environment
+from holdfast.access.clients import client_id
 from holdfast.accounts import Accounts, Bulk, Keeping
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.rate import RateLimiter
+from holdfast.api.scalekit import ScalekitDoor
+from holdfast.api.scalekit.paging import Pages
+from holdfast.api.scalekit.parts import Parts as ScalekitParts
 from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts
 from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
@@ -43,7 +48,8 @@ SANDBOX_PATH = "/lab/sandbox"
 
 @dataclass(frozen=True, kw_only=True)
 class Holdfast:
-    """A running server's parts. `first_key` is set by the start that made the environment, to be shown once."""
+    """A running server's parts. The start that made the environment sets `first_key` and `first_client`, to be shown
+    once."""
 
     config: Config
     database: Database
@@ -52,6 +58,7 @@ class Holdfast:
     outbound: Outbound
     environment: Environment
     keys: Keys
+    clients: Clients
     accounts: Accounts
     refresher: Refresher
     sweep: Sweep
@@ -63,6 +70,7 @@ class Holdfast:
     readiness: Readiness
     app: ASGIApp
     first_key: Secret | None
+    first_client: tuple[str, Secret] | None
     sandbox: Sandbox | None
 
     async def close(self) -> None:
@@ -106,7 +114,12 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     database, vault = await open_vault(config, clock)
     environment, is_new = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
     keys = Keys(database, vault, clock)
-    first_key = (await keys.create(environment.id, "first key", Actor("operator")))[1] if is_new else None
+    clients = Clients(database, vault, clock)
+    first_key, first_client = None, None
+    if is_new:
+        first_key = (await keys.create(environment.id, "first key", Actor("operator")))[1]
+        client, secret = await clients.create(environment.id, "first client", Actor("operator"))
+        first_client = client_id(client), secret
     seed = vault.lookup_hash("sandbox", "client secret")
     # What the sandbox knows is in its process, so several workers would be several sandboxes.
     with_sandbox = config.dev and config.workers == 1
@@ -114,7 +127,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     catalog = load_catalog(config.provider_origins)
     lab = {"sandbox": sandbox_provider(config.base_url + SANDBOX_PATH)} if config.dev else {}
     connections = Connections(database, vault, clock, catalog, allow_http=config.dev, extra=lab)
-    outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout)
+    outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout, tls=_trust(config))
     factory = ClientFactory(vault, outbound, clock, config.base_url)
     accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
     most = config.sweep_concurrency
@@ -172,6 +185,24 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         max_body_bytes=config.max_body_bytes,
     )
     readiness = Readiness(database, vault)
+    scalekit = ScalekitParts(
+        database=database,
+        vault=vault,
+        clock=clock,
+        clients=clients,
+        tokens=AccessTokens(database, vault, clock, keys, issuer=config.base_url),
+        connections=connections,
+        accounts=accounts,
+        imports=parts.imports,
+        removal=parts.removal,
+        organizations=Organizations(database, clock),
+        reader=reader,
+        plain=parts.plain,
+        pages=Pages(vault),
+        limiter=parts.limiter,
+        base_url=config.base_url,
+        max_body_bytes=config.max_body_bytes,
+    )
     return Holdfast(
         config=config,
         database=database,
@@ -180,6 +211,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         outbound=outbound,
         environment=environment,
         keys=keys,
+        clients=clients,
         accounts=accounts,
         refresher=refresher,
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
@@ -189,10 +221,21 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         links=links,
         verify=Verify(accounts, base_url=config.base_url),
         readiness=readiness,
-        app=_app(pages, WorkosDoor(parts), sandbox, readiness, config.base_url),
+        app=ScalekitDoor(scalekit).app(_app(pages, WorkosDoor(parts), sandbox, readiness, config.base_url)),
         first_key=first_key,
+        first_client=first_client,
         sandbox=sandbox,
     )
+
+
+def _trust(config: Config) -> ssl.SSLContext | None:
+    """Return the trust store for calls to providers; None = the usual one. The sandbox is served by ourselves, so with
+    a development certificate its authority is trusted too."""
+    if not config.tls_dev:
+        return None
+    context = ssl.create_default_context()
+    context.load_verify_locations(config.data_dir / "tls" / "ca.pem")
+    return context
 
 
 def _app(

@@ -39,9 +39,15 @@ class Config:
     drain_delay: float = 0.0
     """Seconds a stopping server answers 503 at /readyz, and everything else as ever, before it stops listening."""
     base_url: str = ""
-    """The origin that browsers and providers reach this server at. Unset = `http://localhost:<port>`."""
+    """The origin that browsers and providers reach this server at. Unset = `http(s)://localhost:<port>`."""
     dev: bool = False
     """Development: plain HTTP, loopback providers and return URLs, the sandbox provider at /lab/sandbox."""
+    tls_dev: bool = False
+    """Development: TLS with a certificate for localhost from a local authority, both made and kept in `data_dir`."""
+    tls_cert: Path | None = None
+    """Serve TLS with this certificate chain (PEM)."""
+    tls_key: Path | None = None
+    """The certificate's private key (PEM)."""
     log_level: str = "info"
     """debug, info, warning or error."""
     app_name: str = "Holdfast"
@@ -103,6 +109,10 @@ class Config:
             self, sweep_concurrency=most, refreshes_per_provider=min(most, _part(at_one, self.workers, number))
         )
 
+    @property
+    def tls(self) -> bool:
+        return self.tls_dev or self.tls_cert is not None
+
     def key_path(self) -> Path:
         return self.key_file or self.data_dir / "holdfast.key"
 
@@ -129,7 +139,9 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
 
 def with_address(config: Config, port: int) -> Config:
     """Return the config with the port that was bound, and a base URL if none was set."""
-    return replace(config, port=port, base_url=config.base_url or f"http://localhost:{port}")
+    return replace(
+        config, port=port, base_url=config.base_url or f"{'https' if config.tls else 'http'}://localhost:{port}"
+    )
 
 
 def _kind(annotation: Any) -> str:
@@ -199,6 +211,8 @@ def _checked(config: Config) -> Config:
             "refreshes_per_provider must be 1 to sweep_concurrency",
         ),
         (0 <= config.expiring_soon_days <= 365, "expiring_soon_days must be 0 to 365"),
+        ((config.tls_cert is None) == (config.tls_key is None), "tls_cert and tls_key go together"),
+        (not (config.tls_dev and config.tls_cert), "tls_dev brings a certificate of its own: leave tls_cert out"),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
     for holds, message in rules:

@@ -36,6 +36,14 @@ def encode(value: int) -> str:
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -10, -10)])
 
 
+def decode(ulid: str) -> int:
+    """Return the 128-bit number of a ULID. Raises ValueError for a character that none has."""
+    value = 0
+    for character in ulid:
+        value = value << 5 | _CROCKFORD.index(character)
+    return value
+
+
 def is_id(text: str) -> bool:
     """Tell whether `text` is a ULID in canonical (upper) case."""
     return _ULID.fullmatch(text) is not None

@@ -1,6 +1,6 @@
 """The conformance report: which methods of which SDK work against Holdfast, as a table and as `build/conformance.json`.
 
-The file is a list of `{"sdk": "workos-python" | "workos-node", "method": str, "passed": bool, "detail": str}`, sorted.
+The file is a sorted list of `{"sdk": "workos-python" | ..., "method": str, "passed": bool, "detail": str}`.
 A method is named as its users write it, from the client's class on: `WorkOSClient.pipes.get_access_token` is the
 synchronous Python one, `AsyncWorkOSClient.pipes.get_access_token` the other, `WorkOS.pipes.getAccessToken` Node's.
 `detail` names the tests, or tells what went wrong. Error classes are rows too: `WorkOSClient.errors.NotFoundError`.
@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import pytest
 
 PYTHON, NODE = "workos-python", "workos-node"
+SCALEKIT_PYTHON, SCALEKIT_NODE = "scalekit-python", "scalekit-node"
 FILE = Path(__file__).parents[2] / "build" / "conformance.json"
 _MARK = "proves"
 SUCCEEDED = pytest.StashKey[bool]()
@@ -103,11 +104,13 @@ class Plugin:
         methods = proven(item)
         if not methods or outcome.skipped or (outcome.passed and outcome.when != "call"):
             return
-        client = item.callspec.params["sdk"] if hasattr(item, "callspec") else ""
+        suite, client = PYTHON, item.callspec.params.get("sdk", "") if hasattr(item, "callspec") else ""
+        if "scalekit_python" in item.nodeid:
+            suite, client = SCALEKIT_PYTHON, "ScalekitClient"
         name = getattr(item, "originalname", None) or item.name
         detail = name if outcome.passed else f"{name} ({outcome.when}): {_first_line(call)}"
         for method in methods:
-            record(PYTHON, f"{client}.{method}", outcome.passed, detail)
+            record(suite, f"{client}.{method}", outcome.passed, detail)
 
     def pytest_sessionfinish(self) -> None:
         if _rows:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from tests.parts.process import ServerProcess
 
-_ANNOUNCED = re.compile(r"^\s+(URL|API key|Database|Key file|Sandbox|API)\s{2,}(.+?)\s*$")
+_ANNOUNCED = re.compile(r"^\s+(URL|API key|Client|Secret|Database|Key file|Sandbox|API)\s{2,}(.+?)\s*$")
 
 _ALWAYS = {"COLUMNS": "500", "HOLDFAST_SWEEP_INTERVAL": "0"}
 """The sweep is off unless a test asks for it: tests that count refreshes mean those that a read has caused."""
 
 
 class HoldfastProcess:
-    """`holdfast serve --dev` on a free port. `api_key` is empty if the data directory had its first key before.
+    """`holdfast serve --dev` on a free port. `api_key`, `client_id` and `client_secret` are empty if the data directory
+    had its first ones before.
 
     With `dev=False` it runs as in production: no sandbox, no loopback for free. A second process on the same `data_dir`
     or `database` is a restart, or a second server beside the first one.
@@ -50,6 +51,7 @@ class HoldfastProcess:
         self.announced = self._read_announcement()
         self.base_url = self.announced["URL"]
         self.api_key = self.announced.get("API key", "")
+        self.client_id, self.client_secret = self.announced.get("Client", ""), self.announced.get("Secret", "")
 
     @property
     def port(self) -> int:

@@ -4,20 +4,27 @@ An Environment is the tenant boundary: its id is in every query. An ApiKey is sh
 revoked one stops at once. Memberships are optional: once an environment has recorded any, acting for an organization
 takes an active one. Redirect URIs are where browsers may be sent back to.
 An environment's settings say whether users are verified after consent, and which accounts are cleaned up.
+A client is an id with a secret that an SDK exchanges for signed access tokens; revoking it stops its tokens at once.
 Leaves accounts and connections to their rooms, and what a key may do on a wire to the door.
 """
 
+from holdfast.access.clients import Clients
 from holdfast.access.keys import Keys, ensure_environment
+from holdfast.access.organizations import Organizations
 from holdfast.access.principal import ApiKey, CleanUpPolicy, Environment, Principal, UserVerification
 from holdfast.access.redirects import Destination, check_return_to, check_verify_url
 from holdfast.access.settings import change_environment
+from holdfast.access.tokens import AccessTokens
 
 __all__ = [
+    "AccessTokens",
     "ApiKey",
     "CleanUpPolicy",
+    "Clients",
     "Destination",
     "Environment",
     "Keys",
+    "Organizations",
     "Principal",
     "UserVerification",
     "change_environment",

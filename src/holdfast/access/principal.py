@@ -17,6 +17,10 @@ class CleanUpPolicy:
     expired_days: int | None = None
 
 
+KeyKind = Literal["key", "client"]
+"""A key is its own bearer token; a client's secret is exchanged for tokens that end by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     id: str
@@ -35,6 +39,7 @@ class ApiKey:
     last4: str
     created_at: float
     revoked_at: float | None = None
+    kind: KeyKind = "key"
 
 
 @dataclass(frozen=True, slots=True)

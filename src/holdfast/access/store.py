@@ -2,16 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, func, insert, select, update
 
 from holdfast.access.membership import Membership
-from holdfast.access.principal import ApiKey, CleanUpPolicy, Environment
+from holdfast.access.organization import Organization
+from holdfast.access.principal import ApiKey, CleanUpPolicy, Environment, KeyKind
 from holdfast.access.redirects import RedirectUri
+from holdfast.access.signing_key import SigningKey
 from holdfast.storage.paging import page
 from holdfast.storage.tables import (
+    Blob,
     Boolean,
     Column,
     Integer,
+    Json,
     String,
     Table,
     Text,
@@ -20,6 +24,7 @@ from holdfast.storage.tables import (
     environment_key,
     metadata,
 )
+from holdfast.vault import Sealed
 
 environments = Table(
     "environments",
@@ -42,6 +47,18 @@ api_keys = Table(
     Column("last4", String(4), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("revoked_at", Time),
+    Column("kind", String(8), nullable=False),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("private", Blob, nullable=False),
+    Column("public", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("signs_until", Time, nullable=False),
 )
 
 memberships = Table(
@@ -58,6 +75,22 @@ memberships = Table(
     Column("updated_at", Time, nullable=False),
     UniqueConstraint("environment_id", "organization_id", "user_id", name="uq_memberships_owner"),
     Index("ix_memberships_user", "environment_id", "user_id"),
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("display_name", Text, nullable=False),
+    Column("external_id", Text),
+    Column("region", String(16), nullable=False),
+    Column("slug", Text),
+    Column("logo_url", Text),
+    Column("metadata", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("updated_at", Time, nullable=False),
+    UniqueConstraint("environment_id", "external_id", name="uq_organizations_external_id"),
 )
 
 redirect_uris = Table(
@@ -120,9 +153,16 @@ def key_by_hash(tx: Connection, hashed: str) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
-def list_keys(tx: Connection, environment_id: str) -> list[ApiKey]:
-    rows = tx.execute(select(api_keys).where(api_keys.c.environment_id == environment_id).order_by(api_keys.c.id))
-    return [_key(row) for row in rows]
+def key_by_id(tx: Connection, environment_id: str, key_id: str) -> ApiKey | None:
+    row = tx.execute(
+        select(api_keys).where(api_keys.c.environment_id == environment_id, api_keys.c.id == key_id)
+    ).one_or_none()
+    return None if row is None else _key(row)
+
+
+def list_keys(tx: Connection, environment_id: str, kind: KeyKind = "key") -> list[ApiKey]:
+    mine = (api_keys.c.environment_id == environment_id) & (api_keys.c.kind == kind)
+    return [_key(row) for row in tx.execute(select(api_keys).where(mine).order_by(api_keys.c.id))]
 
 
 def add_key(tx: Connection, key: ApiKey) -> None:
@@ -134,16 +174,18 @@ def add_key(tx: Connection, key: ApiKey) -> None:
             hash=key.hash,
             last4=key.last4,
             created_at=key.created_at,
+            kind=key.kind,
         )
     )
 
 
-def revoke_key(tx: Connection, environment_id: str, key_id: str, at: float) -> ApiKey | None:
+def revoke_key(tx: Connection, environment_id: str, key_id: str, at: float, kind: KeyKind = "key") -> ApiKey | None:
     row = tx.execute(
         update(api_keys)
         .where(
             api_keys.c.environment_id == environment_id,
             api_keys.c.id == key_id,
+            api_keys.c.kind == kind,
             api_keys.c.revoked_at.is_(None),
         )
         .values(revoked_at=at)
@@ -153,7 +195,45 @@ def revoke_key(tx: Connection, environment_id: str, key_id: str, at: float) -> A
 
 
 def _key(row: Row[Any]) -> ApiKey:
-    return ApiKey(row.environment_id, row.id, row.name, row.hash, row.last4, row.created_at, row.revoked_at)
+    return ApiKey(row.environment_id, row.id, row.name, row.hash, row.last4, row.created_at, row.revoked_at, row.kind)
+
+
+def add_signing_key(tx: Connection, key: SigningKey) -> None:
+    tx.execute(
+        insert(signing_keys).values(
+            environment_id=key.environment_id,
+            id=key.id,
+            private=key.private.data,
+            public=dict(key.public),
+            created_at=key.created_at,
+            signs_until=key.signs_until,
+        )
+    )
+
+
+def list_signing_keys(tx: Connection, *, signed_until: float) -> list[SigningKey]:
+    """Return the keys of all environments that have signed anything after that time, the newest first."""
+    query = select(signing_keys).where(signing_keys.c.signs_until > signed_until)
+    return [_signing_key(row) for row in tx.execute(query.order_by(signing_keys.c.id.desc()))]
+
+
+def signing_key(tx: Connection, key_id: str) -> SigningKey | None:
+    row = tx.execute(select(signing_keys).where(signing_keys.c.id == key_id)).one_or_none()
+    return None if row is None else _signing_key(row)
+
+
+def forget_signing_keys(tx: Connection, environment_id: str, *, signed_until: float) -> None:
+    tx.execute(
+        delete(signing_keys).where(
+            signing_keys.c.environment_id == environment_id, signing_keys.c.signs_until <= signed_until
+        )
+    )
+
+
+def _signing_key(row: Row[Any]) -> SigningKey:
+    return SigningKey(
+        row.environment_id, row.id, Sealed(row.private), dict(row.public), row.created_at, row.signs_until
+    )
 
 
 def memberships_are_kept(tx: Connection, environment_id: str) -> bool:
@@ -236,6 +316,75 @@ def _membership(row: Row[Any]) -> Membership:
         role=row.role,
         status=row.status,
         deleted=row.deleted,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def add_organization(tx: Connection, new: Organization) -> None:
+    tx.execute(
+        insert(organizations).values(
+            environment_id=new.environment_id,
+            id=new.id,
+            display_name=new.display_name,
+            external_id=new.external_id,
+            region=new.region,
+            slug=new.slug,
+            logo_url=new.logo_url,
+            metadata=dict(new.metadata),
+            created_at=new.created_at,
+            updated_at=new.updated_at,
+        )
+    )
+
+
+def organization(
+    tx: Connection, environment_id: str, *, organization_id: str | None = None, external_id: str | None = None
+) -> Organization | None:
+    """Return the organization of that id, or of that external id."""
+    mine = organizations.c.environment_id == environment_id
+    this = (
+        organizations.c.external_id == external_id if organization_id is None else organizations.c.id == organization_id
+    )
+    row = tx.execute(select(organizations).where(mine, this)).one_or_none()
+    return None if row is None else _organization(row)
+
+
+def list_organizations(
+    tx: Connection, environment_id: str, *, limit: int, after: str | None, before: str | None, external_id: str | None
+) -> list[Organization]:
+    """Return a page, newest first."""
+    query = select(organizations).where(organizations.c.environment_id == environment_id)
+    if external_id is not None:
+        query = query.where(organizations.c.external_id == external_id)
+    rows = page(tx, query, organizations.c.id, limit=limit, after=after, before=before, newest_first=True)
+    return [_organization(row) for row in rows]
+
+
+def count_organizations(tx: Connection, environment_id: str) -> int:
+    query = select(func.count()).select_from(organizations).where(organizations.c.environment_id == environment_id)
+    return tx.execute(query).scalar_one()
+
+
+def remove_organization(tx: Connection, environment_id: str, organization_id: str) -> bool:
+    done = tx.execute(
+        delete(organizations).where(
+            organizations.c.environment_id == environment_id, organizations.c.id == organization_id
+        )
+    )
+    return done.rowcount > 0
+
+
+def _organization(row: Row[Any]) -> Organization:
+    return Organization(
+        environment_id=row.environment_id,
+        id=row.id,
+        display_name=row.display_name,
+        external_id=row.external_id,
+        region=row.region,
+        slug=row.slug,
+        logo_url=row.logo_url,
+        metadata=dict(row.metadata),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

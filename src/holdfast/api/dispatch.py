@@ -6,30 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import structlog
-from sqlalchemy.exc import IntegrityError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast import ids
 from holdfast.access import Principal
 from holdfast.api.decoding import BodyDecoder, QueryDecoder
+from holdfast.api.intake import MethodNotAllowed, log_unexpected, named, read_body
 from holdfast.api.operations import LONGEST_ID, Answer, Call, Operation
 from holdfast.api.rate import RateLimiter
 from holdfast.api.routing import Match, Router
-from holdfast.errors import (
-    Conflict,
-    HoldfastError,
-    Invalid,
-    NotFound,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-    Unprocessable,
-)
-from holdfast.storage.engine import is_unavailable
-from holdfast.vault.sealed import CannotOpen
+from holdfast.errors import HoldfastError, Invalid, NotFound, TooMany, Unauthenticated, Unprocessable
 
-_log = structlog.get_logger("holdfast.api")
 _encoder = msgspec.json.Encoder()
 
 JSON_HEADERS = (
@@ -37,20 +24,6 @@ JSON_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
-
-
-class BodyTooLarge(Invalid):
-    default_code = "request_body_too_large"
-
-
-class MethodNotAllowed(HoldfastError):
-    """There is an operation at this path, under another method. `allowed` goes into `Allow` (RFC 9110, 15.5.6)."""
-
-    default_code = "method_not_allowed"
-
-    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"{method} does not exist here; there is {', '.join(allowed)}")
-        self.allowed = allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +100,7 @@ class Dispatcher:
         believed = self._recall(token) if operation.swift is not None and _is_short(headers) else None
         counted = believed is not None and self._limiter.take(believed.key_id) is None
         if operation.swift is not None and believed is not None and counted:
-            raw = await self._read(headers, receive)
+            raw = await read_body(headers, receive, self._max_body_bytes)
             try:
                 call = self._call(match, believed, scope, headers, raw, request_id)
             except HoldfastError:  # to be said below: to a key that is valid
@@ -140,7 +113,7 @@ class Dispatcher:
         if wait is not None:
             raise TooMany("too many requests with this API key: slow down", retry_after=wait)
         if raw is None:
-            raw = await self._read(headers, receive) if operation.body is not None else b""
+            raw = await read_body(headers, receive, self._max_body_bytes) if operation.body is not None else b""
         reply = await operation.handler(self._call(match, principal, scope, headers, raw, request_id))
         if isinstance(reply, Answer):
             return reply
@@ -167,46 +140,12 @@ class Dispatcher:
             operation_id=operation.id,
         )
 
-    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._max_body_bytes:
-            raise self._too_large()
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Invalid("the request ended before its body did", code="incomplete_request")
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._max_body_bytes:
-                raise self._too_large()
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
-
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the request body may hold {self._max_body_bytes} bytes at most")
-
     def _rendered(self, error: Exception, request_id: str) -> Rendered:
-        if isinstance(error, IntegrityError):
-            error = Conflict("somebody else changed the same thing at the same moment: try again")
-        elif is_unavailable(error):
-            _log.error("database_unavailable", request_id=request_id, error=type(error).__name__)
-            error = Unavailable("the database does not answer just now: try again", code="database_unavailable")
-        elif isinstance(error, CannotOpen):
-            _log.error("stored_secret_refused", request_id=request_id, reason=error.message)
+        error = named(error, request_id)
         rendered = self._render_error(error)
         if rendered.status == 500:  # ours too, where the door has no status for it
-            # The type and the place, never the text: it could quote a value that came with the request.
-            _log.error("unexpected_error", request_id=request_id, error=type(error).__name__, at=_place(error))
+            log_unexpected(error, request_id)
         return rendered
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
 
 
 def _bearer(headers: Mapping[bytes, bytes]) -> str:

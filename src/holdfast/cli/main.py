@@ -25,6 +25,8 @@ keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 migrate_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
 app.add_typer(migrate_app, name="migrate")
+clients_app = typer.Typer(help="Client ids and secrets that SDKs sign in with.", no_args_is_help=True)
+app.add_typer(clients_app, name="clients")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the embedded database and the key file live.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:///path or postgresql://user@host/name")]
@@ -39,6 +41,11 @@ def serve(
         bool | None, typer.Option("--dev", help="Development: loopback providers, the sandbox provider.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes that share the port: one per core.")] = None,
+    tls_dev: Annotated[
+        bool | None, typer.Option("--tls-dev", help="TLS with a local authority; prints what clients have to trust.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM): serve TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
     provider_origin: Annotated[
@@ -53,6 +60,9 @@ def serve(
         base_url=base_url,
         dev=dev,
         workers=workers,
+        tls_dev=tls_dev,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
         data_dir=data_dir,
         database=database,
         provider_origins=_origins(provider_origin),
@@ -137,6 +147,38 @@ def keys_revoke(
     from holdfast.cli.keys import revoke
 
     _run(revoke(_settings(data_dir=data_dir, database=database), key_id))
+
+
+@clients_app.command("create")
+def clients_create(
+    name: Annotated[str, typer.Option(help="What the client is for.")] = "client",
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Make a client and print its id and secret, a line each. The secret is shown this once."""
+    from holdfast.cli.clients import create
+
+    _run(create(_settings(data_dir=data_dir, database=database), name))
+
+
+@clients_app.command("list")
+def clients_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+    """List the clients, never their secrets."""
+    from holdfast.cli.clients import show
+
+    _run(show(_settings(data_dir=data_dir, database=database)))
+
+
+@clients_app.command("revoke")
+def clients_revoke(
+    client: Annotated[str, typer.Argument(help="The client's id, as `holdfast clients list` shows it.")],
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Revoke a client and the tokens it has, at once."""
+    from holdfast.cli.clients import revoke
+
+    _run(revoke(_settings(data_dir=data_dir, database=database), client))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -7,22 +7,21 @@ import logging
 import math
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
 
 import structlog
 import uvicorn
-from rich.console import Console
 from starlette.types import ASGIApp
 
-from holdfast import __version__
 from holdfast.app import Holdfast, build
+from holdfast.cli import tls
+from holdfast.cli.announce import announce, firsts_of
 from holdfast.cli.drain import Server
-from holdfast.cli.http_protocol import BoundedHttpProtocol
+from holdfast.cli.protocols import AnyHttpProtocol
 from holdfast.config import Config, with_address
 from holdfast.errors import Misconfigured
-from holdfast.lab import Sandbox
-from holdfast.secret import Secret
 from holdfast.worker import Worker
 
 GRACE_SECONDS = 10.0
@@ -33,7 +32,7 @@ async def run(config: Config) -> None:
     """Serve until SIGINT or SIGTERM. Raises Misconfigured before anything is served if a setting is wrong."""
     set_up_logs(config.log_level)
     async with running(config) as (holdfast, server):
-        announce(holdfast.config, holdfast.first_key, holdfast.sandbox)
+        announce(holdfast.config, firsts_of(holdfast), holdfast.sandbox)
         await server.ended.wait()
 
 
@@ -42,6 +41,7 @@ async def running(
     config: Config, sockets: Sequence[socket.socket] | None = None
 ) -> AsyncIterator[tuple[Holdfast, Server]]:
     """Bind, build, serve; on leaving, drain and close. `sockets`: what is listened to already."""
+    context = tls.server_context(config)
     listeners = bind(config.host, config.port) if sockets is None else sockets
     try:
         holdfast = await build(with_address(config, listeners[0].getsockname()[1]))
@@ -61,7 +61,7 @@ async def running(
     worker.start()
     grace = config.outbound_timeout + GRACE_SECONDS
     server = Server(
-        uvicorn_config(holdfast.app, grace), holdfast.readiness, delay=config.drain_delay, on_drain=worker.stop
+        uvicorn_config(holdfast.app, grace, context), holdfast.readiness, delay=config.drain_delay, on_drain=worker.stop
     )
     _stop_on_signals(server)
     try:
@@ -79,11 +79,11 @@ def _stop_on_signals(server: Server) -> None:
             loop.add_signal_handler(number, server.stop)
 
 
-def uvicorn_config(app: ASGIApp, grace: float = GRACE_SECONDS) -> uvicorn.Config:
+def uvicorn_config(app: ASGIApp, grace: float = GRACE_SECONDS, context: ssl.SSLContext | None = None) -> uvicorn.Config:
     """Return how we run uvicorn; the benchmark's bare handler is run the same way."""
     return uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=AnyHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -91,6 +91,7 @@ def uvicorn_config(app: ASGIApp, grace: float = GRACE_SECONDS) -> uvicorn.Config
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=math.ceil(grace),
+        ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
 
 
@@ -132,37 +133,6 @@ def _listen(address: str, port: int) -> socket.socket:
         raise
     listener.setblocking(False)
     return listener
-
-
-def announce(config: Config, first_key: Secret | None, sandbox: Sandbox | None = None) -> None:
-    """Tell the operator where it is, and this once the first API key."""
-    console = Console(highlight=False)
-    console.print(f"[bold]Holdfast {__version__}[/bold]{'  (development)' if config.dev else ''}")
-    console.print(f"  URL       {config.base_url}")
-    if first_key is not None:
-        console.print(f"  API key   {first_key.reveal()}", soft_wrap=True)
-        console.print("            shown this once; make more with `holdfast keys create`")
-    console.print(f"  Database  {_without_password(config.database_url())}", soft_wrap=True)
-    console.print(f"  Key file  {config.key_path()}", soft_wrap=True)
-    if config.workers > 1:
-        console.print(f"  Workers   {config.workers}")
-    if sandbox is not None:  # a pretend provider's secret: it guards nothing
-        console.print(f"  Sandbox   {config.base_url}/lab/sandbox/control")
-        console.print(f"            client id {sandbox.client_id}", soft_wrap=True)
-        console.print(f"            client secret {sandbox.client_secret.reveal()}", soft_wrap=True, markup=False)
-    console.print(f"  API       {config.base_url}/openapi.json")
-    sys.stdout.flush()
-
-
-def _without_password(url: str) -> str:
-    """Return the address as far as it is nobody's secret: what follows the `?` may hold a password too."""
-    scheme, _, rest = url.partition("://")
-    place, _, query = rest.partition("?")
-    user, at, host = place.rpartition("@")
-    shown = "&".join(
-        part for part in query.split("&") if part.split("=")[0] in ("host", "port", "target_session_attrs")
-    )
-    return f"{scheme}://{user.split(':')[0]}{at}{host}{'?' if shown else ''}{shown}"
 
 
 def set_up_logs(level: str) -> None:

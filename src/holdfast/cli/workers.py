@@ -27,10 +27,10 @@ import structlog
 from rich.console import Console
 
 from holdfast.app import build
-from holdfast.cli.serve import announce, bind, running, set_up_logs
+from holdfast.cli.announce import Firsts, announce, firsts_of
+from holdfast.cli.serve import bind, running, set_up_logs
 from holdfast.config import Config, with_address
 from holdfast.errors import HoldfastError
-from holdfast.secret import Secret
 
 _log = structlog.get_logger("holdfast.workers")
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -55,7 +55,7 @@ def supervise(config: Config, runner: Runner) -> int:
     if status:
         return status
     supervisor = _Supervisor(config, sockets, runner)
-    return supervisor.run(Secret(told) if told else None)
+    return supervisor.run(Firsts.of(told))
 
 
 def _preload() -> None:
@@ -70,12 +70,12 @@ def _preload() -> None:
 
 
 def _prepare(config: Config, runner: Runner) -> str:
-    """Build the server once and close it again; return the first API key, if this start made it."""
+    """Build the server once and close it again; return what this start made, written out."""
 
     async def once() -> str:
         holdfast = await build(config)
         await holdfast.close()
-        return holdfast.first_key.reveal() if holdfast.first_key else ""
+        return firsts_of(holdfast).text()
 
     return str(runner(once()))
 
@@ -107,7 +107,7 @@ class _Supervisor:
         self._former = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
 
-    def run(self, first_key: Secret | None) -> int:
+    def run(self, firsts: Firsts) -> int:
         gc.collect()
         gc.freeze()  # a collection would write to every object, and so copy what is shared
         while True:
@@ -117,7 +117,7 @@ class _Supervisor:
             self._start_those_due()
             if self._all_ready() and not self._announced and not self._stopping:
                 self._announced = True
-                announce(self._config, first_key)
+                announce(self._config, firsts)
             self._wait()
 
     # Waiting

@@ -46,6 +46,11 @@ class Action(StrEnum):
 
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
+    CLIENT_CREATED = "client.created"
+    CLIENT_REVOKED = "client.revoked"
+    SIGNING_KEY_CREATED = "signing_key.created"
+    ORGANIZATION_CREATED = "organization.created"
+    ORGANIZATION_DELETED = "organization.deleted"
     ENVIRONMENT_CREATED = "environment.created"
     ENVIRONMENT_CHANGED = "environment.changed"
     MEMBERSHIP_CHANGED = "membership.changed"

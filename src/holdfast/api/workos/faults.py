@@ -7,7 +7,8 @@ import math
 
 from msgspec import UNSET
 
-from holdfast.api.dispatch import BodyTooLarge, MethodNotAllowed, Rendered, retry_after
+from holdfast.api.dispatch import Rendered, retry_after
+from holdfast.api.intake import BodyTooLarge, MethodNotAllowed
 from holdfast.api.workos.outputs import Fault
 from holdfast.errors import (
     Conflict,

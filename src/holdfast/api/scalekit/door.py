@@ -1,0 +1,53 @@
+"""The door as a whole: its RPCs, its two transports, its OpenAPI document, its ASGI application."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from holdfast.api.scalekit.accounts import AccountReads, AccountWrites
+from holdfast.api.scalekit.calls import Caller
+from holdfast.api.scalekit.grpc import CONTENT_TYPE, Grpc
+from holdfast.api.scalekit.organizations import OrganizationRpcs
+from holdfast.api.scalekit.parts import Parts
+from holdfast.api.scalekit.rest import Rest
+from holdfast.api.scalekit.rpc import Group, Handler, Rpc, Swift, gather
+from holdfast.api.scalekit.signin import KEYS_PATHS, TOKEN_PATHS, SignIn
+
+GRPC_PREFIX, REST_PREFIX = "/scalekit.", "/api/v1/"
+
+
+class ScalekitDoor:
+    def __init__(self, parts: Parts) -> None:
+        groups: tuple[Group, ...] = (AccountReads(parts), AccountWrites(parts), OrganizationRpcs(parts))
+        handlers: dict[str, Handler] = {}
+        for group in groups:
+            handlers.update(group.rpcs())
+        swift: dict[str, Swift] = {}
+        self.rpcs: tuple[Rpc, ...] = gather(handlers, swift)
+        caller = Caller(parts.tokens, parts.limiter)
+        self._grpc = Grpc({rpc.method.path: rpc for rpc in self.rpcs}, caller, max_bytes=parts.max_body_bytes)
+        self._rest = Rest(self.rpcs, caller, max_bytes=parts.max_body_bytes)
+        self._sign_in = SignIn(parts.clients, parts.tokens)
+
+    def app(self, fallback: ASGIApp) -> ASGIApp:
+        """Return the application; what is not this door's goes to `fallback`."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await (self._for(scope) or fallback)(scope, receive, send)
+
+        return serve
+
+    def _for(self, scope: Scope) -> ASGIApp | None:
+        if scope["type"] != "http":
+            return None
+        path: str = scope["path"]
+        if scope["http_version"] == "2" and (path.startswith(GRPC_PREFIX) or _is_grpc(scope)):
+            return self._grpc
+        if path.startswith((REST_PREFIX, GRPC_PREFIX)):  # gRPC without HTTP/2 has no trailers: nothing is there
+            return self._rest
+        if path in TOKEN_PATHS or path in KEYS_PATHS:
+            return self._sign_in
+        return None
+
+
+def _is_grpc(scope: Scope) -> bool:
+    """Tell whether a call is gRPC's, whatever service it names: an unknown one is answered in gRPC's own words."""
+    return any(name == b"content-type" and value.startswith(CONTENT_TYPE) for name, value in scope["headers"])

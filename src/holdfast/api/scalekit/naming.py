@@ -1,0 +1,45 @@
+"""This wire's words for our things: id prefixes, statuses, kinds of credential, provider keys."""
+
+import re
+
+from holdfast import ids
+from holdfast.accounts import Status
+from holdfast.errors import NotFound
+from holdfast.providers.entry import Provider
+
+ACCOUNT = "ca"
+CONNECTION = "conn"
+ORGANIZATION = "org"
+
+STATUS: dict[Status, str] = {
+    Status.PENDING: "PENDING_AUTH",
+    Status.VERIFYING: "PENDING_VERIFICATION",
+    Status.ACTIVE: "ACTIVE",
+    Status.EXPIRED: "EXPIRED",
+    Status.ERROR: "EXPIRED",
+    Status.REVOKED: "DISCONNECTED",
+    Status.SUSPENDED: "DISCONNECTED",
+}
+"""ConnectorStatus of each of ours."""
+
+
+def provider_key(slug: str) -> str:
+    """Return a provider as this wire writes it: upper case, letters and digits alone."""
+    return re.sub(r"[^A-Z0-9]", "", slug.upper())
+
+
+def account_kind(method: str, provider: Provider) -> str:
+    """Return the ConnectorType of accounts that connect by `method`."""
+    if method == "oauth":
+        return "OAUTH"
+    if method == "client_credentials":
+        return "OAUTH_M2M"
+    return "BASIC" if provider.auth == "basic" else "API_KEY"
+
+
+def bare(prefix: str, text: str, what: str) -> str:
+    """Return the ULID of a prefixed id. A malformed one is one that nobody has."""
+    found = ids.without_prefix(prefix, text)
+    if found is None:
+        raise NotFound(f"there is no such {what}")
+    return found

@@ -1,0 +1,35 @@
+"""What the groups of RPCs are given: the flows they call."""
+
+from dataclasses import dataclass
+
+from holdfast.access import AccessTokens, Clients, Organizations
+from holdfast.accounts import Accounts
+from holdfast.accounts.imports import Imports
+from holdfast.accounts.removal import Removal
+from holdfast.api.rate import RateLimiter
+from holdfast.api.scalekit.paging import Pages
+from holdfast.clock import Clock
+from holdfast.connections import Connections
+from holdfast.storage import Database
+from holdfast.tokens import PlainReader, TokenReader
+from holdfast.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    database: Database
+    vault: Vault
+    clock: Clock
+    clients: Clients
+    tokens: AccessTokens
+    connections: Connections
+    accounts: Accounts
+    imports: Imports
+    removal: Removal
+    organizations: Organizations
+    reader: TokenReader
+    plain: PlainReader
+    pages: Pages
+    limiter: RateLimiter
+    base_url: str
+    max_body_bytes: int

@@ -1,0 +1,69 @@
+"""What a starting server tells its operator: where it is, and this once the secrets that the first start made."""
+
+import json
+import sys
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from holdfast import __version__
+from holdfast.app import Holdfast
+from holdfast.cli import tls
+from holdfast.config import Config
+from holdfast.lab import Sandbox
+from holdfast.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Firsts:
+    """What exists because of this start, to be shown once. None of it is kept."""
+
+    key: Secret | None = None
+    client: tuple[str, Secret] | None = None
+
+    def text(self) -> str:
+        """Write it for the pipe between a child process and the supervisor."""
+        client = [self.client[0], self.client[1].reveal()] if self.client else None
+        return json.dumps({"key": self.key.reveal() if self.key else None, "client": client})
+
+    @classmethod
+    def of(cls, text: str) -> "Firsts":
+        told = json.loads(text)
+        client = (told["client"][0], Secret(told["client"][1])) if told["client"] else None
+        return cls(Secret(told["key"]) if told["key"] else None, client)
+
+
+def firsts_of(holdfast: Holdfast) -> Firsts:
+    return Firsts(holdfast.first_key, holdfast.first_client)
+
+
+def announce(config: Config, firsts: Firsts, sandbox: Sandbox | None = None) -> None:
+    console = Console(highlight=False)
+    console.print(f"[bold]Holdfast {__version__}[/bold]{'  (development)' if config.dev else ''}")
+    console.print(f"  URL       {config.base_url}")
+    if firsts.key is not None:
+        console.print(f"  API key   {firsts.key.reveal()}", soft_wrap=True)
+        console.print("            shown this once; make more with `holdfast keys create`")
+    if firsts.client is not None:
+        name, secret = firsts.client
+        console.print(f"  Client    {name}", soft_wrap=True)
+        console.print(f"  Secret    {secret.reveal()}", soft_wrap=True, markup=False)
+        console.print("            shown this once; make more with `holdfast clients create`")
+    console.print(f"  Database  {_without_password(config.database_url())}", soft_wrap=True)
+    console.print(f"  Key file  {config.key_path()}", soft_wrap=True)
+    if config.workers > 1:
+        console.print(f"  Workers   {config.workers}")
+    for line in tls.trust_lines(config):
+        console.print(f"            {line}", soft_wrap=True, markup=False)
+    if sandbox is not None:  # a pretend provider's secret: it guards nothing
+        console.print(f"  Sandbox   {config.base_url}/lab/sandbox/control")
+        console.print(f"            client id {sandbox.client_id}", soft_wrap=True)
+        console.print(f"            client secret {sandbox.client_secret.reveal()}", soft_wrap=True, markup=False)
+    console.print(f"  API       {config.base_url}/openapi.json")
+    sys.stdout.flush()
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}://{user.split(':')[0]}{at}{host}"

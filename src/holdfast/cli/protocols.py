@@ -1,0 +1,45 @@
+"""One port for HTTP/1.1 and HTTP/2: told apart by ALPN under TLS, and in clear by the first bytes (prior knowledge,
+RFC 9113 section 3.3). Each with what one turn of the loop writes joined."""
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
+from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
+from uvicorn.server import ServerState
+
+from holdfast.cli.http_protocol import BoundedHttpProtocol, Corked
+
+H2_IDLE_SECONDS = 1200
+"""gRPC clients keep a channel open and idle: one pings every minute and lets go after 240 s, another looks after 15
+minutes. Closing first would race with their next call."""
+
+
+class CorkedH2Protocol(ZttpH2Protocol):
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.timeout_keep_alive = H2_IDLE_SECONDS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+
+
+class AnyHttpProtocol(AutoZttpProtocol):
+    # The server's choice where a client offers both. Browsers and proxies do, and HTTP/1.1 is the older code here;
+    # gRPC clients offer h2 alone.
+    alpn_protocols: ClassVar[list[str]] = ["http/1.1", "h2"]
+
+    def _switch(self, http2: bool, initial_data: bytes = b"") -> None:
+        kind = CorkedH2Protocol if http2 else BoundedHttpProtocol
+        protocol = kind(self.config, self.server_state, self.app_state, self.loop)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        if initial_data:
+            protocol.data_received(initial_data)

@@ -1,0 +1,75 @@
+"""Where the Scalekit SDKs are tested: one database behind two servers, one with TLS and one in clear.
+
+The Python SDK speaks TLS alone; Node speaks both. The server in clear has the sandbox that all connections use.
+"""
+
+import os
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.conformance.sandbox import Sandbox, Tokens
+from tests.parts.server import HoldfastProcess
+
+SCOPES = ["read", "write", "offline", "profile"]
+_numbers = count(1)
+
+
+class House:
+    def __init__(self, home: Path) -> None:
+        self.clear = HoldfastProcess(home, env={"HOLDFAST_REFUSAL_SPACING": "0.2"})
+        self.secure = HoldfastProcess(home, arguments=["--tls-dev"], env={"HOLDFAST_REFUSAL_SPACING": "0.2"})
+        self.client_id, self.client_secret = self.clear.client_id, self.clear.client_secret
+        self.authority = home / "tls" / "ca.pem"
+        self.sandbox = Sandbox(f"{self.clear.base_url}/lab/sandbox")
+        self.web = httpx2.Client(
+            base_url=self.clear.base_url,
+            headers={"authorization": f"Bearer {self.clear.api_key}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def trust(self) -> None:
+        """Let HTTP and gRPC clients of this process trust the servers. gRPC reads its variable once."""
+        os.environ["REQUESTS_CA_BUNDLE"] = os.environ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = str(self.authority)
+
+    def stop(self) -> None:
+        self.web.close()
+        self.sandbox.close()
+        self.secure.stop()
+        self.clear.stop()
+
+    def new(self, what: str) -> str:
+        """Return a name that no other test uses."""
+        return f"{what}_{next(_numbers)}"
+
+    def connector(self, method: str = "oauth") -> str:
+        """Set up a connection at the WorkOS door; return its name."""
+        name = self.new("acme")
+        body: dict[str, Any] = {
+            "provider": name,
+            "enabled": True,
+            "custom_provider": {
+                "name": "Acme",
+                "authorization_url": self.sandbox.authorize_url,
+                "token_url": self.sandbox.token_url,
+                "authenticate_via": "basic_auth_header",
+            },
+        }
+        if method == "oauth":
+            secret = {"client_id": self.sandbox.client_id, "client_secret": self.sandbox.client_secret}
+            body |= {"scopes": SCOPES, "credentials": {"type": "custom", **secret}}
+        else:
+            body |= {"auth_methods": [method], "custom_provider": {"name": "Acme keys"}}
+        reply = self.web.post("/data-integrations", json=body)
+        assert reply.status_code in (200, 201), reply.text
+        return name
+
+    def granted(self) -> Tokens:
+        return self.sandbox.grant(*SCOPES)
+
+    def post(self, path: str, **body: Any) -> Any:
+        """Call the WorkOS door."""
+        return self.web.post(path, json=body)

@@ -1,0 +1,76 @@
+"""The official Node SDK, unmodified, over TLS and over clear HTTP/2: what scalekit.mjs finds, one test per method."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance import report
+from tests.conformance.scalekit_house import House
+from tests.parts.node import NODE, environment
+
+pytestmark = pytest.mark.node
+
+SCRIPT = Path(__file__).parent / "scalekit.mjs"
+MOST_SECONDS = 120
+METHODS = (
+    "actions.createConnectedAccount",
+    "actions.getConnectedAccount",
+    "actions.getOrCreateConnectedAccount",
+    "organization.createOrganization",
+    "organization.deleteOrganization",
+    "organization.getOrganization",
+    "organization.getOrganizationByExternalId",
+    "organization.listOrganization",
+)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    running = House(tmp_path_factory.mktemp("scalekit-node"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def found(node_modules: Path, house: House) -> dict[str, list[report.Row]]:
+    """Run the script; return its outcomes by method, one for each transport. The report learns of them all."""
+    given = {
+        "secure": house.secure.base_url,
+        "clear": house.clear.base_url,
+        "clientId": house.client_id,
+        "clientSecret": house.client_secret,
+        "connector": house.connector(),
+    }
+    done = subprocess.run(
+        [NODE, SCRIPT],
+        env={
+            **environment(),
+            "HOLDFAST_TEST_SCALEKIT": json.dumps(given),
+            "NODE_EXTRA_CA_CERTS": str(house.authority),
+        },
+        capture_output=True,
+        text=True,
+        timeout=MOST_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    outcomes: dict[str, list[report.Row]] = {}
+    for line in filter(lambda line: line.startswith("{"), done.stdout.splitlines()):
+        told = json.loads(line)
+        row = report.Row(report.SCALEKIT_NODE, told["method"], told["passed"], told["detail"])
+        report.record(row.sdk, f"ScalekitClient.{row.method}", row.passed, row.detail)
+        outcomes.setdefault(row.method, []).append(row)
+    return outcomes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_node_sdk_gets_what_it_expects_of(method: str, found: dict[str, list[report.Row]]) -> None:
+    assert [row.detail for row in found[method] if not row.passed] == []
+    assert len(found[method]) == 2
+
+
+def test_every_check_is_looked_at(found: dict[str, list[report.Row]]) -> None:
+    assert sorted(found) == sorted(METHODS)
