@@ -75,8 +75,8 @@ class Maker:
         api_key: str | None = None,
         fields: Mapping[str, ConfigField] | None = None,
     ) -> Upstream:
-        house = self.house
-        base = house.holdfast.config.base_url + "/lab/sandbox"
+        here = self.house
+        base = here.holdfast.config.base_url + "/lab/sandbox"
         entry = msgspec.structs.replace(
             sandbox_provider(base, lifetime=ROTATING),
             slug=f"captured-{opaque(16).lower()}",
@@ -90,24 +90,24 @@ class Maker:
             provider_slug=entry.slug,
             method="api_key" if api_key else "oauth",
             client_supply=None if api_key else "custom",
-            client=None if api_key else ClientInput(house.sandbox.client_id, house.sandbox.client_secret),
+            client=None if api_key else ClientInput(here.sandbox.client_id, here.sandbox.client_secret),
             enabled=True,
             definition=entry,
             config=dict(config or {}),
         )
-        connection = await house.connections.create(house.environment_id, new, Actor.system())
+        connection = await here.connections.create(here.environment_id, new, Actor.system())
         if api_key:
             plan = Connecting(
-                effective=await house.effective(connection),
+                effective=await here.effective(connection),
                 owner=Owner.user("user_" + opaque(20)),
                 credential=ApiKey(Secret(api_key)),
                 intent="create",
                 actor=Actor.system(),
             )
-            account = await house.accounts.connect(plan)
+            account = await here.accounts.connect(plan)
         else:
-            account = await house.connect(connection)
-        return Upstream(house, self.capture, connection, account, self.key, self.client)
+            account = await here.connect(connection)
+        return Upstream(here, self.capture, connection, account, self.key, self.client)
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ class ProxyDoor:
         except CallerGone:
             return
         except Exception as error:
-            await _refuse(send, await shape.render(error, asked), error, request_id, head=scope["method"] == "HEAD")
+            await _refuse(scope, send, await shape.render(error, asked), error, request_id)
             return
         await answered.stream(send, shape.upstream_status, request_id)
 
@@ -297,7 +297,8 @@ def _check_protocol(call: Incoming) -> None:
         raise Invalid(f"the proxy does not carry {call.method[:32]}", code="method_not_supported")
 
 
-async def _refuse(send: Send, rendered: Rendered, error: Exception, request_id: str, *, head: bool) -> None:
+async def _refuse(scope: Scope, send: Send, rendered: Rendered, error: Exception, request_id: str) -> None:
+    """Say no. What may be left of a body is not waited for: the connection ends with the answer."""
     if rendered.status == 500:
         _log.error("unexpected_error", request_id=request_id, error=type(error).__name__)
     body = encode(rendered.body)
@@ -307,5 +308,10 @@ async def _refuse(send: Send, rendered: Rendered, error: Exception, request_id: 
         (REQUEST_ID, request_id.encode()),
         *((name.encode(), value.encode()) for name, value in rendered.headers.items()),
     ]
+    declared = dict(scope["headers"])
+    if scope["http_version"].startswith("1") and (
+        b"transfer-encoding" in declared or len(declared.get(b"content-length", b"")) > 4
+    ):
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": rendered.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

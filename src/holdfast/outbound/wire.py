@@ -224,12 +224,14 @@ class Wire(asyncio.Protocol):
         self._exchange = None
         if not whole and self._transport is not None:
             self._transport.abort()
+        self.read_on()  # a long body may have stopped it at its very end
         self._home.settled(self, whole=whole and self.is_open)
 
     def read_on(self) -> None:
         if self._is_paused and self._transport is not None:
             self._is_paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def shut(self) -> None:
         if self._transport is not None:
