@@ -4,6 +4,7 @@ What differs between wires (how a call is addressed, how an error looks) is a `S
 """
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol
@@ -96,6 +97,7 @@ class ProxyDoor:
         self._proxy, self._shapes, self._fallback = proxy, shapes, fallback
         self._authenticate, self._recall = authenticate, recall
         self._limiter, self._calls = limiter, calls
+        self._name, self._number = "prx_" + ids.new_id(), itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -113,7 +115,7 @@ class ProxyDoor:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "the proxy carries no websockets"})
             return
-        request_id = "prx_" + ids.new_id()
+        request_id = f"{self._name}_{next(self._number)}"  # a new ULID for each would cost as much as all its headers
         asked: Asked | None = None
         try:
             call = Incoming(scope, path, request_id)

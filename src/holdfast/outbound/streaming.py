@@ -8,9 +8,11 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Any
+
+import msgspec
 
 from holdfast.outbound.client import GetAddrInfo, Resolver
 from holdfast.outbound.errors import Blocked, NotSent, ReplyLost
@@ -26,15 +28,15 @@ _TICK = 0.25
 """How often the time limits are looked at, in seconds: one look for all exchanges, in place of a timer for each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A request as it goes out. `path` is in origin form; the headers lack Host and what frames the body."""
 
     method: str
     target: Target
     path: bytes
     headers: Pairs
-    body: bytes | AsyncIterator[bytes] | None = None
+    body: Any = None
+    """None, bytes, or an async iterator of bytes."""
     length: int | None = None
     """Of a body that is an iterator; None = sent in chunks."""
 

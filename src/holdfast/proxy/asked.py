@@ -1,15 +1,16 @@
 """What a door hands in: one call, its parts still as they came, its address not yet looked at."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
 
 from holdfast.access import Principal
 from holdfast.accounts import Owner
 from holdfast.outbound.wire import Pairs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     principal: Principal
     confirm: Callable[[], Awaitable[Principal]] | None
     """Set where the key was met before and not looked up again: the plain read checks it; all else has to ask."""
@@ -23,9 +24,9 @@ class Asked:
     url: str | None = None
     """An absolute address in place of `path` and `query`."""
     query: str = ""
-    headers: Pairs = field(repr=False)
-    body: bytes | AsyncIterator[bytes] | None = field(default=None, repr=False)
-    """Bytes can be sent again; what is read once cannot."""
+    headers: Pairs
+    body: Any = None
+    """None, bytes, or an async iterator of bytes. Bytes can be sent again; what is read once cannot."""
     length: int | None = None
     wait: float = 0.0
     """Seconds the caller is willing to wait where the provider says "not before"."""
@@ -35,5 +36,8 @@ class Asked:
     def repeatable(self) -> bool:
         return self.body is None or isinstance(self.body, bytes)
 
+    def __repr__(self) -> str:
+        return f"Asked({self.method} {self.connection}, {self.request_id})"
+
     def bearing(self, body: bytes | AsyncIterator[bytes], length: int | None) -> "Asked":
-        return replace(self, body=body, length=length)
+        return msgspec.structs.replace(self, body=body, length=length)

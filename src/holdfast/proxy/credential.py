@@ -1,7 +1,9 @@
 """The credential of a call: the frequent case by the plain read, everything else by the ordinary one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec import structs
 
 from holdfast.accounts import Owner
 from holdfast.accounts import store as account_store
@@ -26,8 +28,7 @@ _ALL: tuple[Method, ...] = ("oauth", "api_key", "client_credentials")
 _MOST_INTRICATE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """A credential whose read is on record, and where it may go."""
 
     secret: Secret
@@ -63,7 +64,7 @@ class Credentials:
             held = await self._plainly(asked)
             if held is not None:
                 return held
-            asked = replace(asked, principal=await asked.confirm(), confirm=None)
+            asked = structs.replace(asked, principal=await asked.confirm(), confirm=None)
         return await self._read(asked)
 
     async def renewed(self, asked: Asked, held: Held) -> Held | None:
@@ -77,7 +78,7 @@ class Credentials:
         if known == held.secret and not isinstance(await self._refresher.refresh(account), Refreshed):
             return None
         try:
-            return await self._read(replace(asked, account_id=held.account_id, owner=held.owner))
+            return await self._read(structs.replace(asked, account_id=held.account_id, owner=held.owner))
         except HoldfastError:
             return None
 

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
@@ -240,7 +242,7 @@ class _Close:
         if isinstance(asked.body, bytes):
             self.sent = len(asked.body)
             return asked
-        return replace(asked, body=self._counting(asked.body))
+        return structs.replace(asked, body=self._counting(asked.body))
 
     async def _counting(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for piece in body:

@@ -6,7 +6,6 @@ cannot be written they are kept, and when too many are kept, calls are refused r
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 
@@ -15,7 +14,7 @@ from holdfast.errors import Unavailable
 from holdfast.events import Entry
 from holdfast.events import store as log
 from holdfast.storage import Database
-from holdfast.storage.engine import is_unavailable
+from holdfast.storage.engine import is_refused
 
 _log = structlog.get_logger("holdfast.proxy")
 
@@ -57,7 +56,7 @@ class Ledger:
                     await self._append(batch)
                 except Exception as error:
                     _log.error("proxy_entries_not_written", waiting=len(self._kept), error=type(error).__name__)
-                    if not is_unavailable(error):  # one of them is to blame, and the others must not wait for it
+                    if is_refused(error):  # one of them is to blame, and the others must not wait for it
                         del self._kept[: len(batch)]
                         await self._one_by_one(batch)
                     else:
@@ -76,7 +75,4 @@ class Ledger:
                 _log.error("proxy_entry_lost", request_id=entry.request_id, error=type(error).__name__)
 
     async def _append(self, batch: Sequence[Entry]) -> None:
-        def work(tx: Any) -> None:
-            log.append(tx, *batch)
-
-        await self._database.transact(work)
+        await self._database.direct(log.Appending(batch))

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_plus, urlencode, urlsplit
 
+import msgspec
+
 from holdfast.errors import Invalid, Unprocessable
 from holdfast.outbound import Blocked, Target, target_of
 from holdfast.providers.calls import place
@@ -41,8 +43,7 @@ class Outlet:
     """Query members that carry the credential: the caller's own are refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True):
     """A checked address: `path` is without query and without the credential."""
 
     target: Target
