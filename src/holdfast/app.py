@@ -15,12 +15,15 @@ from holdfast.access.clients import client_id
 from holdfast.accounts import Accounts, Bulk, Keeping
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
+from holdfast.api.proxying import ProxyDoor
 from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit import ScalekitDoor
 from holdfast.api.scalekit.paging import Pages
 from holdfast.api.scalekit.parts import Parts as ScalekitParts
+from holdfast.api.sdk_proxy import SdkProxyShape
 from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts
+from holdfast.api.workos.relay import RelayShape
 from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
 from holdfast.clock import Clock, SystemClock
 from holdfast.config import Config
@@ -29,9 +32,12 @@ from holdfast.connections import ClientFactory, Connections
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
 from holdfast.lab import Sandbox, sandbox_provider, sandbox_routes
-from holdfast.outbound.client import Outbound
+from holdfast.outbound import Outbound, Streaming
 from holdfast.providers.loader import load_catalog
 from holdfast.readiness import Readiness
+from holdfast.proxy import Proxy
+from holdfast.proxy.credential import Credentials
+from holdfast.proxy.ledger import Ledger
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import ensure
@@ -68,6 +74,7 @@ class Holdfast:
     links: Links
     verify: Verify
     readiness: Readiness
+    proxy: Proxy
     app: ASGIApp
     first_key: Secret | None
     first_client: tuple[str, Secret] | None
@@ -75,6 +82,7 @@ class Holdfast:
 
     async def close(self) -> None:
         """End in order: finish the refreshes under way, then let go of the network and the database."""
+        await self.proxy.close()
         await self.refresher.drain(self.config.lease_seconds)
         await self.outbound.close()
         await self.database.close()
@@ -159,6 +167,22 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         base_url=config.base_url,
         app_name=config.app_name,
     )
+    plain = PlainReader(database, vault, clock, connections, min_ttl=config.min_ttl)
+    credentials = Credentials(database, vault, connections, reader, plain, refresher, allow_private=config.dev)
+    proxy = Proxy(
+        credentials,
+        Streaming(
+            allow_private=config.dev,
+            idle_timeout=config.proxy_idle_timeout,
+            total_timeout=config.proxy_total_timeout,
+            per_origin=config.proxy_connections,
+        ),
+        Ledger(database, clock),
+        clock,
+        per_account=config.proxy_calls_per_account,
+        most_wait=config.proxy_max_wait,
+        allow_private=config.dev,
+    )
     parts = Parts(
         database=database,
         vault=vault,
@@ -169,7 +193,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         imports=Imports(accounts, factory),
         removal=Removal(accounts),
         reader=reader,
-        plain=PlainReader(database, vault, clock, connections, min_ttl=config.min_ttl),
+        plain=plain,
         begin=Begin(
             accounts,
             base_url=config.base_url,
@@ -221,7 +245,13 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         links=links,
         verify=Verify(accounts, base_url=config.base_url),
         readiness=readiness,
-        app=ScalekitDoor(scalekit).app(_app(pages, WorkosDoor(parts), sandbox, readiness, config.base_url)),
+        proxy=proxy,
+        app=_with_proxy(
+            ScalekitDoor(scalekit).app(_app(pages, WorkosDoor(parts), sandbox, readiness, config.base_url)),
+            proxy,
+            parts,
+            config,
+        ),
         first_key=first_key,
         first_client=first_client,
         sandbox=sandbox,
@@ -251,6 +281,19 @@ def _app(
     if sandbox is not None:
         routes.append(Mount(SANDBOX_PATH, routes=sandbox_routes(sandbox, base_url + SANDBOX_PATH)))
     return door.app(Router(routes, redirect_slashes=False, default=door.not_found()))
+
+
+def _with_proxy(app: ASGIApp, proxy: Proxy, parts: Parts, config: Config) -> ASGIApp:
+    """The proxy's routes ahead of everything, as their bodies are streamed."""
+    return ProxyDoor(
+        proxy,
+        (RelayShape(parts), SdkProxyShape()),
+        authenticate=parts.keys.authenticate,
+        recall=parts.keys.recall,
+        limiter=parts.limiter,
+        calls=RateLimiter(config.proxy_calls_per_minute, parts.clock),
+        fallback=app,
+    )
 
 
 async def _alive(_request: Request) -> Response:

@@ -84,6 +84,18 @@ class Config:
     """How many of them may be at one provider."""
     expiring_soon_days: int = 7
     """Days ahead of the end of a consent that no refresh can extend, to write `account.expiring_soon`. 0 = never."""
+    proxy_idle_timeout: float = 50.0
+    """Seconds a proxied call may go without a byte in either direction."""
+    proxy_total_timeout: float = 3600.0
+    """Seconds a proxied call may take in all."""
+    proxy_calls_per_account: int = 32
+    """Proxied calls of one account under way at once in this process; more is answered 429."""
+    proxy_calls_per_minute: int = 0
+    """Proxied calls per environment and process; more is answered 429 with Retry-After. 0 = no limit."""
+    proxy_connections: int = 128
+    """Connections to one provider's host that the proxy has open at once in this process."""
+    proxy_max_wait: float = 30.0
+    """Seconds a proxied call waits at most for a provider that says "not before", where its caller asks for that."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
     """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
@@ -213,6 +225,12 @@ def _checked(config: Config) -> Config:
         (0 <= config.expiring_soon_days <= 365, "expiring_soon_days must be 0 to 365"),
         ((config.tls_cert is None) == (config.tls_key is None), "tls_cert and tls_key go together"),
         (not (config.tls_dev and config.tls_cert), "tls_dev brings a certificate of its own: leave tls_cert out"),
+        (config.proxy_idle_timeout > 0, "proxy_idle_timeout must be above 0"),
+        (config.proxy_total_timeout > 0, "proxy_total_timeout must be above 0"),
+        (config.proxy_calls_per_account >= 1, "proxy_calls_per_account must be at least 1"),
+        (config.proxy_calls_per_minute >= 0, "proxy_calls_per_minute must not be negative"),
+        (config.proxy_connections >= 1, "proxy_connections must be at least 1"),
+        (0 <= config.proxy_max_wait <= 300, "proxy_max_wait must be 0 to 300 seconds"),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
     for holds, message in rules:

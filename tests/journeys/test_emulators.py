@@ -206,3 +206,70 @@ async def test_what_slack_says_of_the_workspace_goes_with_the_credential(
     assert read.credential.metadata["team_name"] == "Acme"
     assert read.credential.metadata["team_id"].startswith("T")
     assert {"bot_user_id", "user_id"} <= read.credential.metadata.keys()
+
+
+@dataclass(frozen=True)
+class Proxied:
+    """A call that an app makes by the proxy, as its vendor's documentation has it."""
+
+    slug: str
+    path: str
+    member: str
+    said: str
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+PROXIED = (
+    Proxied("github", "/user", "login", "hubot"),
+    Proxied("google", "/oauth2/v2/userinfo", "email", "grace@example.com"),
+    Proxied("microsoft", "/v1.0/me", "mail", "grace@example.com"),
+)
+
+
+@pytest.mark.parametrize("call", PROXIED, ids=str)
+async def test_a_vendors_api_is_called_without_its_token_in_sight(
+    journey: Journey, emulators: Emulators, call: Proxied
+) -> None:
+    user = new("user")
+    assert "error" not in await journey.connect(call.slug, user, choose=emulators[call.slug].users[1])
+    base, bearer = journey.server.base_url, {"authorization": f"Bearer {journey.api_key}"}
+    relayed = httpx2.get(f"{base}/relay/{call.slug}{call.path}", headers={**bearer, "x-relay-user": user})
+    assert (relayed.status_code, relayed.headers["x-relay-upstream-status"]) == (200, "200"), relayed.text
+    assert relayed.json()[call.member] == call.said
+    named = {"Connection_name": call.slug, "identifier": user}
+    proxied = httpx2.get(f"{base}/proxy{call.path}", headers={**bearer, **named})
+    assert proxied.json()[call.member] == call.said
+    missing = httpx2.get(f"{base}/proxy/no/such/thing", headers={**bearer, **named})
+    assert missing.headers["x-holdfast-upstream-status"] == str(missing.status_code)
+    assert missing.status_code in (404, 501)
+    token = await journey.token(call.slug, user)
+    assert token not in relayed.text + str(relayed.headers) + journey.server.log()
+
+
+async def test_a_repository_is_made_and_read_at_github_through_the_proxy(
+    journey: Journey, emulators: Emulators
+) -> None:
+    user, name = new("user"), new("repo")
+    await journey.connect("github", user, choose="hubot")
+    headers = {"authorization": f"Bearer {journey.api_key}", "x-relay-user": user}
+    base = f"{journey.server.base_url}/relay/github"
+    made = httpx2.post(f"{base}/user/repos", headers=headers, json={"name": name})
+    assert made.status_code == 201, made.text
+    read = httpx2.get(f"{base}/repos/hubot/{name}?per_page=1", headers=headers)
+    assert read.json()["full_name"] == f"hubot/{name}"
+
+
+async def test_a_token_that_google_has_forgotten_is_renewed_within_the_call(
+    journey: Journey, emulators: Emulators
+) -> None:
+    user = new("user")
+    await journey.connect("google", user, choose=emulators.google.users[1])
+    token = await journey.token("google", user)
+    origin = emulators.provider_origins()["https://oauth2.googleapis.com"]
+    httpx2.post(f"{origin}/oauth2/revoke", data={"token": token})
+    headers = {"authorization": f"Bearer {journey.api_key}", "x-relay-user": user}
+    read = httpx2.get(f"{journey.server.base_url}/relay/google/oauth2/v2/userinfo", headers=headers)
+    assert (read.status_code, read.json().get("email")) == (200, "grace@example.com")
+    assert await journey.token("google", user) != token

@@ -178,6 +178,10 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
     return key or None
 
 
+def encode(body: msgspec.Struct) -> bytes:
+    return _encoder.encode(body)
+
+
 async def _send(send: Send, answer: Answer, request_id: str, *, head: bool) -> None:
     body = b"" if answer.body is None else _encoder.encode(answer.body)
     headers = [(b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(body))]

@@ -21,6 +21,8 @@ class Action(StrEnum):
     CREDENTIAL_READ = "credential.read"
     CREDENTIAL_REPLACED = "credential.replaced"
 
+    PROXY_CALLED = "proxy.called"
+
     TOKEN_REFRESHED = "token.refreshed"  # noqa: S105  (a name, not a secret)
     TOKEN_REFRESH_FAILED = "token.refresh_failed"  # noqa: S105
     TOKEN_REFRESH_UNRESOLVED = "token.refresh_unresolved"  # noqa: S105

@@ -1,9 +1,11 @@
 """The log's table. Append and read; there is no update and no delete."""
 
-from collections.abc import Collection
+import sqlite3
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Index, Row, false, insert, or_, select
 
 from holdfast.events.entry import Actor, Entry
@@ -53,6 +55,58 @@ def _is_of(kind: Kind) -> ColumnElement[bool]:
 def append(tx: Connection, *new: Entry) -> None:
     if new:
         tx.execute(insert(entries), [_row(entry) for entry in new])
+
+
+_COLUMNS = tuple(column.name for column in entries.columns)
+_SQLITE_APPEND = f"""
+INSERT INTO entries ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
+ON CONFLICT DO NOTHING
+"""  # noqa: S608
+_POSTGRES_APPEND = f"""
+INSERT INTO entries ({", ".join(_COLUMNS)})
+SELECT * FROM unnest({
+    ", ".join(
+        f"${n}::{'float8' if name == 'at' else 'json' if name == 'data' else 'text'}[]"
+        for n, name in enumerate(_COLUMNS, 1)
+    )
+})
+ON CONFLICT DO NOTHING
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """Entries by the hundred, for `Database.direct`: through SQLAlchemy each costs many times as much.
+
+    Doing it again is harmless: what is there already stays.
+    """
+
+    new: Sequence[Entry]
+
+    def on_sqlite(self, raw: sqlite3.Connection) -> None:
+        raw.executemany(_SQLITE_APPEND, self._rows())
+
+    async def on_postgres(self, raw: Any) -> None:
+        await raw.execute(_POSTGRES_APPEND, *zip(*self._rows(), strict=True))
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        return [
+            (
+                entry.environment_id,
+                entry.id,
+                entry.at,
+                entry.action.value,
+                entry.actor.kind,
+                entry.actor.id,
+                entry.account_id,
+                entry.connection_id,
+                entry.user_id,
+                entry.organization_id,
+                entry.request_id,
+                msgspec.json.encode(entry.data).decode(),
+            )
+            for entry in self.new
+        ]
 
 
 def list_entries(

@@ -5,6 +5,8 @@ Every host name is resolved once, every address that came back is checked, and t
 checked address, so that a name server cannot answer twice with different minds. Redirects are not followed,
 except by `fetch`, which checks each hop.
 
+`Streaming` is the second client, for bodies of any length in both directions (the proxy): the same guard, flat memory.
+
 Leaves to others: what to send (`holdfast.oauth2`, the proxy), which hosts a credential may go to (the
 catalogue), and whether to try again. The last is why failures come in two kinds: `NotSent` (safe to repeat)
 and `ReplyLost` (the other side may have acted on it; nothing here ever repeats a request).
@@ -12,17 +14,25 @@ and `ReplyLost` (the other side may have acted on it; nothing here ever repeats 
 
 from holdfast.outbound.client import GetAddrInfo, Outbound, Resolver
 from holdfast.outbound.errors import Blocked, NotSent, ReplyLost, ReplyTooLarge
-from holdfast.outbound.guard import check_url, is_private, is_public
+from holdfast.outbound.guard import Target, check_url, is_private, is_public, target_of
+from holdfast.outbound.streaming import Outgoing, Streaming
+from holdfast.outbound.wire import ConnectionStale, Exchange
 
 __all__ = [
     "Blocked",
+    "ConnectionStale",
+    "Exchange",
     "GetAddrInfo",
     "NotSent",
     "Outbound",
+    "Outgoing",
     "ReplyLost",
     "ReplyTooLarge",
     "Resolver",
+    "Streaming",
+    "Target",
     "check_url",
     "is_private",
     "is_public",
+    "target_of",
 ]

@@ -185,6 +185,11 @@ class Api(_Struct, frozen=True, kw_only=True):
     regions: dict[str, str] = {}
     sandbox: str | None = None
     credential: Placement = Placement()
+    also: tuple[Placement, ...] = ()
+    """Further places, where a call carries its credential in several fields."""
+    encoded_slash: bool = False
+    """Some path segments are names with slashes in them, sent as `%2F`. Refused elsewhere: servers differ on what
+    it means, and a path could leave its place by it."""
     headers: dict[str, str] = {}
     rate: RateHints = RateHints()
     page: PageHints | None = None

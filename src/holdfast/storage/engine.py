@@ -298,5 +298,14 @@ def _is_away_state(sqlstate: str | None) -> bool:
 
 
 def first_line(error: BaseException) -> str:
+def is_refused(error: BaseException) -> bool:
+    """Tell whether the database is there and will never take what it was given: a driver's error of `direct`."""
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError | UnicodeError):
+        return True
+    # Classes 22 (data exception) and 23 (integrity): https://www.postgresql.org/docs/current/errcodes-appendix.html
+    return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23")
+
+
+def _first_line(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
     return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__

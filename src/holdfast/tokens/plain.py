@@ -49,6 +49,9 @@ class Live:
     scopes: list[str]
     missing_scopes: list[str]
     warnings: tuple[str, ...]
+    account_id: str
+    provider: Provider
+    """Of the connection that was read: where this token may go."""
 
 
 class PlainReader:
@@ -77,7 +80,8 @@ class PlainReader:
         place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
         secret = await self._vault.open_fresh(Sealed(found.access), place)
         granted, absent = self._scopes_of(found, provider)
-        return Live(secret, found.expires_at, granted, absent, (found.warning,) if found.warning else ())
+        warnings = (found.warning,) if found.warning else ()
+        return Live(secret, found.expires_at, granted, absent, warnings, found.account_id, provider)
 
     async def _run(self) -> None:
         try:

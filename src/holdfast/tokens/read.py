@@ -49,6 +49,8 @@ class Vended:
     missing_scopes: tuple[str, ...]
     config: Mapping[str, str]
     warnings: tuple[str, ...]
+    effective: Effective
+    """The connection it was read through, as it stood then: where this credential may go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class TokenReader:
             missing_scopes=found.missing,
             config=shown_config(found.effective, account),
             warnings=decision.warnings,
+            effective=found.effective,
         )
 
     def _not_now(self, outcome: RetryAt | Misconfigured | None) -> Unavailable:

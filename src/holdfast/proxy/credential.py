@@ -1,0 +1,191 @@
+"""The credential of a call: the frequent case by the plain read, everything else by the ordinary one."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import structs
+
+from holdfast.accounts import Owner
+from holdfast.accounts import store as account_store
+from holdfast.connections import Connections
+from holdfast.connections import store as connection_store
+from holdfast.connections.connection import Effective
+from holdfast.errors import Conflict, HoldfastError, NotFound
+from holdfast.outbound import Blocked, target_of
+from holdfast.providers.entry import Method, Provider
+from holdfast.proxy import signals
+from holdfast.proxy.address import BadAddress
+from holdfast.proxy.asked import Asked
+from holdfast.proxy.errors import AuthorizationRequired
+from holdfast.proxy.outlet import Outlet, is_plain, outlet_of
+from holdfast.secret import Secret
+from holdfast.storage import Connection as Tx
+from holdfast.storage import Database
+from holdfast.tokens import Ask, Inactive, PlainAsk, PlainReader, Refreshed, Refresher, TokenReader
+from holdfast.vault import Vault
+
+_ALL: tuple[Method, ...] = ("oauth", "api_key", "client_credentials")
+_MOST_INTRICATE = 10_000
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A credential whose read is on record, and where it may go."""
+
+    secret: Secret
+    outlet: Outlet
+    owner: Owner
+    account_id: str
+    connection: str
+    connection_id: str = ""
+
+
+class Credentials:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        connections: Connections,
+        reader: TokenReader,
+        plain: PlainReader,
+        refresher: Refresher,
+        *,
+        allow_private: bool,
+    ) -> None:
+        self._database, self._vault, self._connections = database, vault, connections
+        self._reader, self._plain, self._refresher = reader, plain, refresher
+        self._allow_private = allow_private
+        self._outlets: dict[str, tuple[Provider, Outlet | None]] = {}
+        self._intricate: set[tuple[str, str]] = set()
+        """Connections whose calls need more than the plain read tells. A wrong guess costs time, nothing else."""
+
+    async def hold(self, asked: Asked) -> Held:
+        """Return the credential of the account that was asked for. Raises as `Proxy.call` does."""
+        if asked.confirm is not None:
+            held = await self._plainly(asked)
+            if held is not None:
+                return held
+            asked = structs.replace(asked, principal=await asked.confirm(), confirm=None)
+        return await self._read(asked)
+
+    async def renewed(self, asked: Asked, held: Held) -> Held | None:
+        """Renew a credential that the provider does not take any more. None if that is not possible."""
+        environment_id = asked.principal.environment_id
+        await self._vault.ready(environment_id)
+        account = await self._database.transact(lambda tx: account_store.get(tx, environment_id, held.account_id))
+        if account is None or account.grant is None or account.access is None:
+            return None
+        known = await self._vault.open_fresh(account.access, account.access_place())
+        if known == held.secret and not isinstance(await self._refresher.refresh(account), Refreshed):
+            return None
+        try:
+            return await self._read(structs.replace(asked, account_id=held.account_id, owner=held.owner))
+        except HoldfastError:
+            return None
+
+    async def _plainly(self, asked: Asked) -> Held | None:
+        name, owner = asked.connection, asked.owner
+        if name is None or asked.account_id is not None or owner.kind != "user" or owner.organization_id:
+            return None
+        principal = asked.principal
+        if (principal.environment_id, name) in self._intricate:
+            return None
+        live = await self._plain.read(
+            PlainAsk(principal.environment_id, principal.key_id, name, owner.user_id, None, asked.request_id)
+        )
+        if live is None:
+            return None
+        outlet = self._shared_outlet(live.provider)
+        if outlet is None:
+            if len(self._intricate) >= _MOST_INTRICATE:
+                self._intricate.clear()
+            self._intricate.add((principal.environment_id, name))
+            return None
+        return Held(live.secret, outlet, owner, live.account_id, name)
+
+    def _shared_outlet(self, provider: Provider) -> Outlet | None:
+        known = self._outlets.get(provider.slug)
+        if known is None or known[0] is not provider:
+            outlet = self._outlet(provider, {}) if is_plain(provider) else None
+            known = self._outlets[provider.slug] = (provider, outlet)
+        return known[1]
+
+    async def _read(self, asked: Asked) -> Held:
+        environment_id = asked.principal.environment_id
+        name, owner = await self._database.transact(lambda tx: self._which(tx, asked))
+        found = await self._reader.read(
+            Ask(
+                environment_id=environment_id,
+                name=name,
+                owner=owner,
+                actor=asked.principal.actor(),
+                acting_user=owner.user_id or asked.owner.user_id or None,
+                account_id=asked.account_id,
+                methods=_ALL,
+                request_id=asked.request_id,
+            )
+        )
+        if isinstance(found, Inactive):
+            raise AuthorizationRequired(name, owner, found.why, found.reason)
+        effective, account = found.effective, found.account
+        values = {**effective.config, **account.config, **account.kept}
+        outlet = self._outlet(effective.provider, values)
+        return Held(found.secret, outlet, owner, account.id, name, account.connection_id)
+
+    def _which(self, tx: Tx, asked: Asked) -> tuple[str, Owner]:
+        """Return the connection's name and the owner, and make sure that calls go through it before its credential
+        is read."""
+        environment_id, owner, name = asked.principal.environment_id, asked.owner, asked.connection
+        if asked.account_id is not None:
+            account = account_store.get(tx, environment_id, asked.account_id)
+            connection = connection_store.by_id(tx, environment_id, account.connection_id) if account else None
+            if account is None or connection is None or not _fits(owner, account.owner):
+                raise NotFound("there is no such connected account", code="connected_account_not_found")
+            if name is not None and name != connection.name:
+                raise NotFound("there is no such connected account here", code="connected_account_not_found")
+            owner, name = account.owner, connection.name
+        if name is None:
+            name = self._by_host(tx, asked).connection.name
+        try:
+            connection = self._connections.find(tx, environment_id, name, owner.kind)
+        except NotFound:
+            if not owner.organization_id or owner.kind == "organization":
+                raise
+            owner = Owner.organization(owner.organization_id)
+            connection = self._connections.find(tx, environment_id, name, owner.kind)
+        effective = self._connections.effective(tx, connection, owner.organization_id)
+        if effective.provider.api is None:
+            self._outlet(effective.provider, {})  # raises: a read would be recorded of a credential that goes nowhere
+        return name, owner
+
+    def _by_host(self, tx: Tx, asked: Asked) -> Effective:
+        """Return the one connection whose provider's hosts the address names. Never the first of several."""
+        try:
+            target = target_of(asked.url or "", allow_private=self._allow_private)
+        except Blocked as error:
+            raise BadAddress(error.message, code="invalid_url") from None
+        fitting = []
+        for connection in connection_store.all_of(tx, asked.principal.environment_id, asked.owner.kind):
+            effective = self._connections.effective(tx, connection, asked.owner.organization_id)
+            try:
+                targets = self._outlet(effective.provider, effective.config).targets
+            except HoldfastError:
+                continue
+            if (target.scheme, target.host, target.port) in targets:
+                fitting.append(effective)
+        if not fitting:
+            raise NotFound(f"no connection leads to {target.host}", code="provider_not_found")
+        if len(fitting) > 1:
+            names = ", ".join(sorted(one.connection.name for one in fitting))
+            raise Conflict(f"several connections lead to {target.host}: say which ({names})", code="provider_ambiguous")
+        return fitting[0]
+
+    def _outlet(self, provider: Provider, values: Mapping[str, str]) -> Outlet:
+        inside = signals.reads_bodies(provider)
+        return outlet_of(provider, values, allow_private=self._allow_private, looks_inside=inside)
+
+
+def _fits(asked: Owner, found: Owner) -> bool:
+    """Tell whether the account is the one of whom the caller spoke; of nobody fits anybody of the environment."""
+    if asked.user_id and asked.user_id != found.user_id:
+        return False
+    return not asked.organization_id or asked.organization_id == found.organization_id

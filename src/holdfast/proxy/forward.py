@@ -1,0 +1,266 @@
+"""One call, from what was asked to a reply that can be streamed. See the front page for the order of things."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from holdfast.clock import Clock
+from holdfast.errors import HoldfastError, TooMany
+from holdfast.events import Action, Entry
+from holdfast.ids import new_id
+from holdfast.outbound import ConnectionStale, Exchange, Outgoing, Streaming
+from holdfast.outbound.wire import Pairs
+from holdfast.proxy import signals
+from holdfast.proxy.address import check_path, check_query, shown
+from holdfast.proxy.asked import Asked
+from holdfast.proxy.credential import Credentials, Held
+from holdfast.proxy.headers import backward, onward
+from holdfast.proxy.ledger import Ledger
+from holdfast.proxy.outlet import Destination, carried, destination, destination_of
+
+_REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Safe by RFC 9110 section 9.2.1: sent again where a kept connection turns out to have been closed."""
+FUTILE_SECONDS = 60.0
+"""For how long an account is not renewed again on a 401, after a renewed token was answered 401 too."""
+_MOST_FUTILE = 10_000
+
+
+class Answered:
+    """The provider's reply. `end` must be called, once it is taken or given up; it writes the call's entry."""
+
+    __slots__ = ("_close", "exchange", "headers", "received", "status")
+
+    def __init__(self, exchange: Exchange, headers: Pairs, close: "_Close") -> None:
+        self.exchange, self.headers, self.status = exchange, headers, exchange.status
+        self.received = 0
+        self._close = close
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether everything has arrived: then `take` does not wait."""
+        return self.exchange.complete
+
+    async def take(self) -> bytes:
+        """Return the next piece of the body; b"" at its end. Raises ReplyLost if it is cut off."""
+        piece = await self.exchange.take()
+        self.received += len(piece)
+        return piece
+
+    def abort(self, error: HoldfastError) -> None:
+        """Break off: whoever takes is told why."""
+        self.exchange.abort(error)
+
+    def end(self, outcome: str = "") -> None:
+        self.exchange.close()
+        self._close.write(self.status, self.received, outcome)
+
+
+class Proxy:
+    def __init__(
+        self,
+        credentials: Credentials,
+        streaming: Streaming,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        per_account: int,
+        most_wait: float,
+        allow_private: bool,
+    ) -> None:
+        self._credentials, self._streaming, self._ledger, self._clock = credentials, streaming, ledger, clock
+        self._per_account, self._most_wait, self._allow_private = per_account, most_wait, allow_private
+        self._running: dict[str, int] = {}
+        self._futile: dict[str, float] = {}
+
+    async def close(self) -> None:
+        await self._streaming.close()
+        await self._ledger.drain(5.0)
+
+    async def settled(self) -> None:
+        """Wait until the entries of the calls that are over are written."""
+        await self._ledger.drain(5.0)
+
+    async def call(self, asked: Asked) -> Answered:
+        """Make the call and return the provider's reply when its head is there, whatever its status.
+
+        Raises before anything was sent: Invalid for an address or header that may not go out, NotProxied,
+        AuthorizationRequired, TooMany over the account's cap, Unauthenticated, NotFound, Conflict, NotSent. Raises
+        ReplyLost where it may have been sent.
+        """
+        if asked.url is None:
+            check_path(asked.path, encoded_slash=True)  # what no provider takes, before a credential is touched
+            check_query(asked.query)
+        headers = onward(asked.headers)
+        self._ledger.check()
+        held = await self._credentials.hold(asked)
+        there = (
+            destination(held.outlet, asked.path, asked.query)
+            if asked.url is None
+            else destination_of(held.outlet, asked.url, allow_private=self._allow_private)
+        )
+        close = self._enter(asked, held, there)
+        try:
+            exchange, held = await self._exchange(close.counted(asked), held, there, headers)
+        except BaseException as error:
+            close.write(0, 0, error.code if isinstance(error, HoldfastError) else "cancelled")
+            raise
+        secret = held.secret.reveal().encode()
+        return Answered(exchange, backward(exchange.headers, status=exchange.status, secret=secret), close)
+
+    def _enter(self, asked: Asked, held: Held, there: Destination) -> "_Close":
+        running = self._running.get(held.account_id, 0)
+        if running >= self._per_account:
+            raise TooMany(
+                f"{running} calls of this account are under way already", code="too_many_calls", retry_after=1.0
+            )
+        self._running[held.account_id] = running + 1
+        return _Close(self, asked, held, there)
+
+    def leave(self, account_id: str, entry: Entry) -> None:
+        running = self._running.get(account_id, 1) - 1
+        if running > 0:
+            self._running[account_id] = running
+        else:
+            self._running.pop(account_id, None)
+        self._ledger.add(entry)
+
+    async def _exchange(
+        self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes]
+    ) -> tuple[Exchange, Held]:
+        renewed = waited = False
+        while True:
+            exchange = await self._send(asked, held, there, headers)
+            try:
+                if await self._has_ended(held, exchange):
+                    fresh = None
+                    if renewed:
+                        self._note_futile(held.account_id)
+                    elif self._may_renew(held.account_id):
+                        fresh = await self._credentials.renewed(asked, held)
+                    renewed = True
+                    if fresh is not None and asked.repeatable:
+                        exchange.close()
+                        held = fresh
+                        continue
+                if asked.wait > 0 and not waited and asked.repeatable:
+                    pause = signals.asks_to_wait(
+                        held.outlet.provider, exchange.status, exchange.headers, self._clock.now()
+                    )
+                    if pause is not None and pause <= min(asked.wait, self._most_wait):
+                        waited = True
+                        exchange.close()
+                        await asyncio.sleep(pause)
+                        continue
+                return exchange, held
+            except BaseException:
+                exchange.close()
+                raise
+
+    async def _send(self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes]) -> Exchange:
+        going = dict(headers)
+        path = carried(held.outlet, there, going, held.secret)
+        going.setdefault(b"user-agent", b"Holdfast")
+        if held.outlet.looks_inside or b"accept-encoding" not in going:
+            going[b"accept-encoding"] = b"identity"  # nothing is unpacked here, and this caller did not ask for packing
+        request = Outgoing(asked.method, there.target, path, list(going.items()), asked.body, asked.length)
+        try:
+            return await self._streaming.send(request)
+        except ConnectionStale:
+            if asked.method not in _REPEATABLE_METHODS or not asked.repeatable:
+                raise
+            return await self._streaming.send(request)
+
+    async def _has_ended(self, held: Held, exchange: Exchange) -> bool:
+        status, outlet = exchange.status, held.outlet
+        if status == 401:
+            return True
+        if not outlet.looks_inside:
+            return status >= 400 and signals.says_ended(outlet.provider, status, None)
+        body = await exchange.whole(signals.MOST_LOOKED_AT) if _is_short(exchange) else None
+        return signals.says_ended(outlet.provider, status, body)
+
+    def _may_renew(self, account_id: str) -> bool:
+        until = self._futile.get(account_id)
+        return until is None or until <= time.monotonic()
+
+    def _note_futile(self, account_id: str) -> None:
+        if len(self._futile) >= _MOST_FUTILE:
+            self._futile.clear()
+        self._futile[account_id] = time.monotonic() + FUTILE_SECONDS
+
+    def entry(self, close: "_Close", status: int, received: int, outcome: str) -> Entry:
+        now, asked, held = self._clock.now(), close.asked, close.held
+        data: dict[str, object] = {
+            "connection": held.connection,
+            "method": asked.method[:32],
+            "host": close.there.target.host,
+            "path": shown(close.there.path),
+            "status": status or None,
+            "ms": round((time.monotonic() - close.began) * 1000, 1),
+            "sent": close.sent,
+            "received": received,
+        }
+        if outcome:
+            data["outcome"] = outcome
+        return Entry(
+            environment_id=asked.principal.environment_id,
+            id=new_id(now),
+            at=now,
+            action=Action.PROXY_CALLED,
+            actor=asked.principal.actor(),
+            account_id=held.account_id,
+            connection_id=held.connection_id,
+            user_id=held.owner.user_id,
+            organization_id=held.owner.organization_id,
+            request_id=asked.request_id,
+            data=data,
+        )
+
+
+@dataclass(slots=True)
+class _Close:
+    """What the closing entry will say, and that it is written once."""
+
+    proxy: Proxy
+    asked: Asked
+    held: Held
+    there: Destination
+    began: float = 0.0
+    sent: int = 0
+    written: bool = False
+
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+
+    def counted(self, asked: Asked) -> Asked:
+        """Return the call with its body counted as it goes."""
+        if asked.body is None:
+            return asked
+        if isinstance(asked.body, bytes):
+            self.sent = len(asked.body)
+            return asked
+        return structs.replace(asked, body=self._counting(asked.body))
+
+    async def _counting(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for piece in body:
+            self.sent += len(piece)
+            yield piece
+
+    def write(self, status: int, received: int, outcome: str) -> None:
+        if not self.written:
+            self.written = True
+            self.proxy.leave(self.held.account_id, self.proxy.entry(self, status, received, outcome))
+
+
+def _is_short(exchange: Exchange) -> bool:
+    """Tell whether the body may be waited for: it is there, or is a short document and no stream."""
+    if exchange.complete:
+        return True
+    known = dict(exchange.headers)
+    length = known.get(b"content-length", b"")
+    if length.isdigit():
+        return int(length) <= signals.MOST_LOOKED_AT
+    return known.get(b"content-type", b"").startswith(b"application/json")
