@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
 from holdfast.access import Environment, Keys, ensure_environment
+from holdfast.access.administrators import Administrators, SigningIn
 from holdfast.accounts import Accounts
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
@@ -21,6 +22,7 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.config import Config
 from holdfast.connect import ConnectPages
 from holdfast.connections import ClientFactory, Connections
+from holdfast.dashboard import Dashboard, DashboardParts
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
 from holdfast.lab import Sandbox, sandbox_provider, sandbox_routes
@@ -57,6 +59,7 @@ class Holdfast:
     forecast: Forecast
     app: ASGIApp
     first_key: Secret | None
+    people: Administrators
     sandbox: Sandbox | None
 
     async def close(self) -> None:
@@ -151,6 +154,18 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         dev=config.dev,
         max_body_bytes=config.max_body_bytes,
     )
+    people = Administrators(database, vault, clock)
+    dashboard = Dashboard(
+        DashboardParts(
+            database=database,
+            clock=clock,
+            people=people,
+            signing_in=SigningIn(database, vault, clock, people),
+            base_url=config.base_url,
+            app_name=config.app_name,
+            dev=config.dev,
+        )
+    )
     return Holdfast(
         config=config,
         database=database,
@@ -163,16 +178,20 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         refresher=refresher,
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
-        app=_app(pages, WorkosDoor(parts), sandbox, config.base_url),
+        app=_app(pages, dashboard, WorkosDoor(parts), sandbox, config.base_url),
         first_key=first_key,
+        people=people,
         sandbox=sandbox,
     )
 
 
-def _app(pages: ConnectPages, door: WorkosDoor, sandbox: Sandbox | None, base_url: str) -> ASGIApp:
+def _app(
+    pages: ConnectPages, dashboard: Dashboard, door: WorkosDoor, sandbox: Sandbox | None, base_url: str
+) -> ASGIApp:
     """The door first, as its calls are the many; then the pages; the sandbox in development only."""
     routes: list[BaseRoute] = [
         *pages.routes(),
+        *dashboard.routes(),
         Route("/openapi.json", door.openapi, methods=["GET"]),
         Route("/healthz", _alive, methods=["GET"]),
     ]

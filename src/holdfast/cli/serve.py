@@ -19,6 +19,7 @@ from holdfast.app import Holdfast, build
 from holdfast.cli.http_protocol import BoundedHttpProtocol
 from holdfast.config import Config, with_address
 from holdfast.errors import Misconfigured
+from holdfast.secret import Secret
 from holdfast.worker import Worker
 
 GRACE_SECONDS = 10
@@ -29,7 +30,7 @@ async def run(config: Config) -> None:
     """Serve until SIGINT or SIGTERM. Raises Misconfigured before anything is served if a setting is wrong."""
     _set_up_logs(config.log_level)
     async with running(config) as (holdfast, server):
-        _announce(holdfast)
+        _announce(holdfast, await holdfast.people.first_link())
         await server.ended.wait()
 
 
@@ -149,13 +150,18 @@ def _listen(address: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(holdfast: Holdfast) -> None:
+def _announce(holdfast: Holdfast, first_link: Secret | None) -> None:
     console, config = Console(highlight=False), holdfast.config
     console.print(f"[bold]Holdfast {__version__}[/bold]{'  (development)' if config.dev else ''}")
     console.print(f"  URL       {config.base_url}")
     if holdfast.first_key is not None:
         console.print(f"  API key   {holdfast.first_key.reveal()}", soft_wrap=True)
         console.print("            shown this once; make more with `holdfast keys create`")
+    if first_link is not None:
+        console.print(f"  Dashboard {config.base_url}/dashboard/welcome/{first_link.reveal()}", soft_wrap=True)
+        console.print("            open it to become the owner; the link works once, for a day")
+    else:
+        console.print(f"  Dashboard {config.base_url}/dashboard")
     console.print(f"  Database  {_without_password(config.database_url())}", soft_wrap=True)
     console.print(f"  Key file  {config.key_path()}", soft_wrap=True)
     if config.dev:
