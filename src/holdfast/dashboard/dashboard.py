@@ -6,14 +6,21 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from holdfast.access import Keys
 from holdfast.access import store as access_store
 from holdfast.access.administrators import Administrators, SigningIn
+from holdfast.accounts.removal import Removal
 from holdfast.clock import Clock
+from holdfast.connections import Connections
 from holdfast.dashboard.frame import Frame, environment_url
+from holdfast.dashboard.pages.connections import ConnectionPages
+from holdfast.dashboard.pages.keys import KeyPages
 from holdfast.dashboard.pages.overview import OverviewPages
 from holdfast.dashboard.pages.people import PeoplePages
+from holdfast.dashboard.pages.providers import ProviderPages
 from holdfast.dashboard.signing_in import SignInPages
 from holdfast.errors import NotFound
+from holdfast.providers.loader import Catalog
 from holdfast.storage import Database
 
 
@@ -25,6 +32,10 @@ class DashboardParts:
     clock: Clock
     people: Administrators
     signing_in: SigningIn
+    keys: Keys
+    connections: Connections
+    catalog: Catalog
+    removal: Removal
     base_url: str
     app_name: str
     dev: bool
@@ -48,6 +59,9 @@ class Dashboard:
             frame.statics(),
             *SignInPages(frame, parts.people, parts.signing_in, self._home).routes(),
             *OverviewPages(frame).routes(),
+            *ProviderPages(frame, parts.database, parts.connections, parts.catalog).routes(),
+            *ConnectionPages(frame, parts.database, parts.connections, parts.removal).routes(),
+            *KeyPages(frame, parts.database, parts.keys).routes(),
             *PeoplePages(frame, parts.database, parts.people).routes(),
             Route("/dashboard/{rest:path}", self._nothing, methods=["GET", "POST"]),
         ]
