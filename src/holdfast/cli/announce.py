@@ -2,42 +2,33 @@
 
 import json
 import sys
-from dataclasses import dataclass
 
 from rich.console import Console
 
 from holdfast import __version__
-from holdfast.app import Holdfast
+from holdfast.app import Firsts
 from holdfast.cli import tls
 from holdfast.config import Config
 from holdfast.lab import Sandbox
 from holdfast.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Firsts:
-    """What exists because of this start, to be shown once. None of it is kept."""
-
-    key: Secret | None = None
-    client: tuple[str, Secret] | None = None
-
-    def text(self) -> str:
-        """Write it for the pipe between a child process and the supervisor."""
-        client = [self.client[0], self.client[1].reveal()] if self.client else None
-        return json.dumps({"key": self.key.reveal() if self.key else None, "client": client})
-
-    @classmethod
-    def of(cls, text: str) -> "Firsts":
-        told = json.loads(text)
-        client = (told["client"][0], Secret(told["client"][1])) if told["client"] else None
-        return cls(Secret(told["key"]) if told["key"] else None, client)
+def written(firsts: Firsts, link: Secret | None) -> str:
+    """Write what this start made for the pipe between a child process and the supervisor."""
+    client = [firsts.client[0], firsts.client[1].reveal()] if firsts.client else None
+    key = firsts.key.reveal() if firsts.key else None
+    return json.dumps({"key": key, "client": client, "link": link.reveal() if link else None})
 
 
-def firsts_of(holdfast: Holdfast) -> Firsts:
-    return Firsts(holdfast.first_key, holdfast.first_client)
+def read(text: str) -> tuple[Firsts, Secret | None]:
+    told = json.loads(text)
+    client = (told["client"][0], Secret(told["client"][1])) if told["client"] else None
+    firsts = Firsts(key=Secret(told["key"]) if told["key"] else None, client=client)
+    return firsts, Secret(told["link"]) if told["link"] else None
 
 
-def announce(config: Config, firsts: Firsts, sandbox: Sandbox | None = None) -> None:
+def announce(config: Config, firsts: Firsts, link: Secret | None, sandbox: Sandbox | None = None) -> None:
+    """`link` is the token of the first administrator's one-time link; None once there is an administrator."""
     console = Console(highlight=False)
     console.print(f"[bold]Holdfast {__version__}[/bold]{'  (development)' if config.dev else ''}")
     console.print(f"  URL       {config.base_url}")
@@ -49,6 +40,11 @@ def announce(config: Config, firsts: Firsts, sandbox: Sandbox | None = None) -> 
         console.print(f"  Client    {name}", soft_wrap=True)
         console.print(f"  Secret    {secret.reveal()}", soft_wrap=True, markup=False)
         console.print("            shown this once; make more with `holdfast clients create`")
+    if link is not None:
+        console.print(f"  Dashboard {config.base_url}/dashboard/welcome/{link.reveal()}", soft_wrap=True)
+        console.print("            open it to become the owner; the link works once, for a day")
+    else:
+        console.print(f"  Dashboard {config.base_url}/dashboard")
     console.print(f"  Database  {_without_password(config.database_url())}", soft_wrap=True)
     console.print(f"  Key file  {config.key_path()}", soft_wrap=True)
     if config.workers > 1:

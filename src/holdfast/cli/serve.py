@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from holdfast.app import Holdfast, build
 from holdfast.cli import tls
-from holdfast.cli.announce import announce, firsts_of
+from holdfast.cli.announce import announce
 from holdfast.cli.drain import Server
 from holdfast.cli.protocols import AnyHttpProtocol
 from holdfast.config import Config, with_address
@@ -32,7 +32,7 @@ async def run(config: Config) -> None:
     """Serve until SIGINT or SIGTERM. Raises Misconfigured before anything is served if a setting is wrong."""
     set_up_logs(config.log_level)
     async with running(config) as (holdfast, server):
-        announce(holdfast.config, firsts_of(holdfast), holdfast.sandbox)
+        announce(holdfast.config, holdfast.firsts, await holdfast.people.first_link(), holdfast.sandbox)
         await server.ended.wait()
 
 

@@ -27,7 +27,7 @@ import structlog
 from rich.console import Console
 
 from holdfast.app import build
-from holdfast.cli.announce import Firsts, announce, firsts_of
+from holdfast.cli.announce import announce, read, written
 from holdfast.cli.serve import bind, running, set_up_logs
 from holdfast.config import Config, with_address
 from holdfast.errors import HoldfastError
@@ -55,7 +55,7 @@ def supervise(config: Config, runner: Runner) -> int:
     if status:
         return status
     supervisor = _Supervisor(config, sockets, runner)
-    return supervisor.run(Firsts.of(told))
+    return supervisor.run(told)
 
 
 def _preload() -> None:
@@ -74,8 +74,9 @@ def _prepare(config: Config, runner: Runner) -> str:
 
     async def once() -> str:
         holdfast = await build(config)
+        link = await holdfast.people.first_link()
         await holdfast.close()
-        return firsts_of(holdfast).text()
+        return written(holdfast.firsts, link)
 
     return str(runner(once()))
 
@@ -107,7 +108,7 @@ class _Supervisor:
         self._former = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
 
-    def run(self, firsts: Firsts) -> int:
+    def run(self, told: str) -> int:
         gc.collect()
         gc.freeze()  # a collection would write to every object, and so copy what is shared
         while True:
@@ -117,7 +118,7 @@ class _Supervisor:
             self._start_those_due()
             if self._all_ready() and not self._announced and not self._stopping:
                 self._announced = True
-                announce(self._config, firsts)
+                announce(self._config, *read(told))
             self._wait()
 
     # Waiting

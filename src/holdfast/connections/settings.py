@@ -94,6 +94,10 @@ class Connections:
     def built_in(self, slug: str) -> Provider | None:
         return self._extra.get(slug) or self._catalog.get(slug)
 
+    def extra(self) -> tuple[Provider, ...]:
+        """Return the providers that exist in this process only."""
+        return tuple(self._extra.values())
+
     def provider(self, tx: Tx, environment_id: str, slug: str) -> Provider:
         """Return the provider of that slug, built in or the environment's own. Raises NotFound."""
         found = self.built_in(slug) or provider_store.get(tx, environment_id, slug)

@@ -9,9 +9,10 @@ from holdfast.events.names import Action
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it: an API key, the end user in a browser, the server itself, or an operator at the command line."""
+    """Who did it: an API key, an administrator at the dashboard, the end user in a browser, the server itself, or an
+    operator at the command line."""
 
-    kind: Literal["api_key", "end_user", "system", "operator"]
+    kind: Literal["api_key", "administrator", "end_user", "system", "operator"]
     id: str = ""
 
     @classmethod

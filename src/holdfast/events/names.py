@@ -58,3 +58,9 @@ class Action(StrEnum):
     MEMBERSHIP_CHANGED = "membership.changed"
     REDIRECT_URI_CHANGED = "redirect_uri.changed"
     WEBHOOK_ENDPOINT_CHANGED = "webhook_endpoint.changed"
+
+    ADMINISTRATOR_INVITED = "administrator.invited"
+    ADMINISTRATOR_CREATED = "administrator.created"
+    ADMINISTRATOR_CHANGED = "administrator.changed"
+    ADMINISTRATOR_DISABLED = "administrator.disabled"
+    ADMINISTRATOR_SIGNED_IN = "administrator.signed_in"

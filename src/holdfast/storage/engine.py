@@ -297,7 +297,6 @@ def _is_away_state(sqlstate: str | None) -> bool:
     return sqlstate is not None and (sqlstate in _AWAY_SQLSTATES or sqlstate.startswith("08"))
 
 
-def first_line(error: BaseException) -> str:
 def is_refused(error: BaseException) -> bool:
     """Tell whether the database is there and will never take what it was given: a driver's error of `direct`."""
     if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError | UnicodeError):
@@ -306,6 +305,6 @@ def is_refused(error: BaseException) -> bool:
     return str(getattr(error, "sqlstate", None) or "")[:2] in ("22", "23")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
     return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__

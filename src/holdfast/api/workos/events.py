@@ -34,7 +34,13 @@ _STATES = {
     "revoked": "disconnected",
     "suspended": "disconnected",
 }
-_SOURCES: dict[str, Any] = {"api_key": "api", "end_user": "api", "system": "system", "operator": "dashboard"}
+_SOURCES: dict[str, Any] = {
+    "api_key": "api",
+    "end_user": "api",
+    "system": "system",
+    "operator": "dashboard",
+    "administrator": "dashboard",
+}
 _EVENT_NAME = re.compile(r"[a-z0-9_]{1,64}(?:\.[a-z0-9_]{1,64}){1,3}")
 FAILURE_CODES = frozenset(
     {

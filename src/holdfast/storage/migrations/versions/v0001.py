@@ -286,6 +286,49 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("environment_id", "organization_id", "name", name=op.f("pk_overrides")),
     )
     op.create_table(
+        "administrators",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("password", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("wait_until", sa.Double(), nullable=True),
+        sa.Column("disabled_at", sa.Double(), nullable=True),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_administrators")),
+        sa.UniqueConstraint("email", name=op.f("uq_administrators_email")),
+        sa.UniqueConstraint("subject", name=op.f("uq_administrators_subject")),
+    )
+    op.create_table(
+        "administrator_sessions",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("administrator_id", sa.String(length=26), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("seen_at", sa.Double(), nullable=False),
+        sa.Column("ends_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_administrator_sessions")),
+        sa.UniqueConstraint("hash", name=op.f("uq_administrator_sessions_hash")),
+    )
+    op.create_index(
+        "ix_administrator_sessions_administrator", "administrator_sessions", ["administrator_id"], unique=False
+    )
+    op.create_table(
+        "administrator_invitations",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("ends_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_administrator_invitations")),
+        sa.UniqueConstraint("hash", name=op.f("uq_administrator_invitations_hash")),
+    )
+    op.create_table(
         "redirect_uris",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),

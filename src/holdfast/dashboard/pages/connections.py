@@ -1,0 +1,218 @@
+"""Connections: our clients at providers. Choose a provider, register the redirect URI there, enter id and secret."""
+
+from typing import Any
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
+
+from holdfast.access.administrators import Right
+from holdfast.accounts.removal import Removal
+from holdfast.connections import Connection, Connections, store
+from holdfast.connections.clients import ClientInput
+from holdfast.connections.connection import Client, ClientSupply, Effective, redirect_uri
+from holdfast.connections.settings import Changes, NewConnection
+from holdfast.dashboard.frame import Frame, Visit
+from holdfast.errors import HoldfastError, NotFound, Unprocessable
+from holdfast.providers.entry import Method, Provider
+from holdfast.secret import Secret
+from holdfast.storage import Connection as Tx
+from holdfast.storage import Database
+
+PAGE = 50
+_HIDDEN = {"client_secret"}
+
+
+class ConnectionPages:
+    def __init__(self, frame: Frame, database: Database, connections: Connections, removal: Removal) -> None:
+        self._frame, self._database, self._connections, self._removal = frame, database, connections, removal
+
+    def routes(self) -> list[BaseRoute]:
+        frame = self._frame
+        return [
+            frame.get("connections", self.all),
+            frame.get("connections/new/{slug}", self.new, Right.CONFIGURE),
+            frame.post("connections/new/{slug}", self.create, Right.CONFIGURE),
+            frame.get("connections/{id}", self.one),
+            frame.post("connections/{id}", self.change, Right.CONFIGURE),
+            frame.post("connections/{id}/enable", self.enable, Right.CONFIGURE),
+            frame.post("connections/{id}/disable", self.disable, Right.CONFIGURE),
+            frame.get("connections/{id}/delete", self.ask_delete, Right.CONFIGURE),
+            frame.post("connections/{id}/delete", self.delete, Right.CONFIGURE),
+        ]
+
+    async def all(self, visit: Visit) -> Response:
+        after, before = visit.query("after") or None, visit.query("before") or None
+
+        def work(tx: Tx) -> tuple[list[tuple[Connection, Provider]], bool]:
+            found = store.list_connections(
+                tx, visit.environment_id, limit=PAGE + 1, after=after, before=before, newest_first=True
+            )
+            more = len(found) > PAGE
+            found = found[-PAGE:] if before and not after else found[:PAGE]
+            return [
+                (item, self._connections.provider(tx, visit.environment_id, item.provider_slug)) for item in found
+            ], more
+
+        rows, more = await self._database.transact(work)
+        return self._frame.page(visit, "connections.html", rows=rows, more=more, after=after, before=before)
+
+    async def new(self, visit: Visit) -> Response:
+        return self._frame.page(visit, "connection_new.html", provider=await self._provider(visit), scopes_typed=None)
+
+    async def create(self, visit: Visit) -> Response:
+        provider = await self._provider(visit)
+        try:
+            method = _method(visit.text("method"), provider)
+            supply: ClientSupply = "organization" if visit.text("client_supply") == "organization" else "custom"
+            made = await self._connections.create(
+                visit.environment_id,
+                NewConnection(
+                    provider_slug=provider.slug,
+                    owner_kind="organization" if visit.text("owner_kind") == "organization" else "user",
+                    method=method,
+                    client_supply=supply if method == "oauth" else None,
+                    client=_client(visit) if method == "oauth" and supply == "custom" else None,
+                    scopes=_scopes(visit) if method == "oauth" else None,
+                    enabled=bool(visit.text("enabled")),
+                    description=visit.text("description") or None,
+                    config={
+                        name: visit.text(f"config.{name}")
+                        for name, item in provider.config.items()
+                        if visit.text(f"config.{name}")
+                    },
+                ),
+                visit.signed_in.administrator.actor(),
+            )
+        except HoldfastError as error:
+            return self._frame.mistakes(
+                visit,
+                "connection_new.html",
+                _at_fields(error),
+                hidden=_HIDDEN,
+                provider=provider,
+                scopes_typed=visit.texts("scope"),
+            )
+        return self._frame.done(visit, f"connections/{made.id}", "made")
+
+    async def one(self, visit: Visit) -> Response:
+        return self._frame.page(visit, "connection.html", **await self._facts(visit))
+
+    async def change(self, visit: Visit) -> Response:
+        connection, *_ = await self._database.transact(lambda tx: self._find(tx, visit))
+        try:
+            client = _client(visit) if visit.text("client_id") else None
+            await self._connections.update(
+                visit.environment_id,
+                connection.name,
+                connection.owner_kind,
+                Changes(
+                    description=visit.text("description") or None,
+                    scopes=_scopes(visit) if connection.method == "oauth" else None,
+                    required_scopes=visit.texts("required") if connection.method == "oauth" else None,
+                    client=client,
+                ),
+                visit.signed_in.administrator.actor(),
+            )
+        except HoldfastError as error:
+            return self._frame.mistakes(
+                visit, "connection.html", _at_fields(error), hidden=_HIDDEN, **await self._facts(visit)
+            )
+        return self._frame.done(visit, f"connections/{connection.id}", "saved")
+
+    async def enable(self, visit: Visit) -> Response:
+        return await self._switch(visit, True)
+
+    async def disable(self, visit: Visit) -> Response:
+        return await self._switch(visit, False)
+
+    async def _switch(self, visit: Visit, enabled: bool) -> Response:
+        connection, *_ = await self._database.transact(lambda tx: self._find(tx, visit))
+        await self._connections.update(
+            visit.environment_id,
+            connection.name,
+            connection.owner_kind,
+            Changes(enabled=enabled),
+            visit.signed_in.administrator.actor(),
+        )
+        return self._frame.done(visit, f"connections/{connection.id}", "enabled" if enabled else "disabled")
+
+    async def ask_delete(self, visit: Visit) -> Response:
+        return self._frame.page(visit, "connection_delete.html", **await self._facts(visit))
+
+    async def delete(self, visit: Visit) -> Response:
+        facts = await self._facts(visit)
+        connection: Connection = facts["connection"]
+        if visit.text("name") != connection.name:
+            error = Unprocessable(
+                "type the connection's name", fields=[{"field": "name", "message": f"type {connection.name}"}]
+            )
+            return self._frame.mistakes(visit, "connection_delete.html", error, **facts)
+        await self._removal.delete_connection(
+            visit.environment_id, connection.name, connection.owner_kind, visit.signed_in.administrator.actor()
+        )
+        return RedirectResponse(visit.url("connections") + "?did=deleted", 303)
+
+    async def _provider(self, visit: Visit) -> Provider:
+        slug = visit.path["slug"]
+        return await self._database.transact(lambda tx: self._connections.provider(tx, visit.environment_id, slug))
+
+    def _find(self, tx: Tx, visit: Visit) -> tuple[Connection, Effective, Client | None]:
+        connection = store.by_id(tx, visit.environment_id, visit.path["id"])
+        if connection is None:
+            raise NotFound("there is no such connection")
+        ref = connection.client_ref
+        client = store.client(tx, visit.environment_id, ref) if ref else None
+        return connection, self._connections.effective(tx, connection), client
+
+    async def _facts(self, visit: Visit) -> dict[str, Any]:
+        connection, effective, client = await self._database.transact(lambda tx: self._find(tx, visit))
+        provider = effective.provider
+        offered = dict.fromkeys(
+            [*provider.scope_help, *(provider.oauth2.scopes if provider.oauth2 else ()), *effective.scopes]
+        )
+        return {
+            "connection": connection,
+            "provider": provider,
+            "effective": effective,
+            "client": client,
+            "redirect_uri": redirect_uri(self._frame.base_url, connection),
+            "offered": list(offered),
+        }
+
+
+def _method(text: str, provider: Provider) -> Method:
+    methods = provider.connect_methods()
+    return next((method for method in methods if method == text), methods[0])
+
+
+def _client(visit: Visit) -> ClientInput:
+    client_id, secret = visit.text("client_id"), visit.secret("client_secret").strip()
+    if not client_id:
+        raise Unprocessable(
+            "the client id is missing",
+            fields=[{"field": "client_id", "message": "the client id that the provider gave you"}],
+        )
+    return ClientInput(client_id, Secret(secret) if secret else None)
+
+
+def _scopes(visit: Visit) -> list[str]:
+    """Return what was ticked and what was typed, each once, in order."""
+    return list(dict.fromkeys([*visit.texts("scope"), *visit.text("more_scopes").replace(",", " ").split()]))
+
+
+_FIELDS = {
+    "credentials.client_secret": "client_secret",
+    "credentials.client_id": "client_id",
+    "credentials": "client_id",
+}
+
+
+def _at_fields(error: HoldfastError) -> HoldfastError:
+    """Put an error that names a member of the wire beside the field of the form that stands for it."""
+    fields = [
+        {"field": _FIELDS.get(item["field"], item["field"]), "message": item.get("message", error.message)}
+        for item in error.fields
+        if "field" in item
+    ]
+    error.fields = tuple(fields)
+    return error

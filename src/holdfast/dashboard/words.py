@@ -1,0 +1,114 @@
+"""What pages say: times, statuses and entries in words, and what an act says it has done."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from markupsafe import Markup
+
+from holdfast.clock import Clock
+
+_FLASHES = {
+    "saved": "Saved.",
+    "deleted": "Deleted.",
+    "made": "Made.",
+    "enabled": "Enabled.",
+    "disabled": "Switched off.",
+    "invited": "Invited: send them the link below.",
+    "revoked": "Revoked. It works no more.",
+    "refreshed": "Refreshed: the account has a new token.",
+    "suspended": "Suspended: nobody gets its token until it is resumed.",
+    "resumed": "Resumed.",
+    "disconnected": "Disconnected.",
+    "replayed": "Sent again.",
+    "signed-out": "You are signed out.",
+}
+
+STATUS_WORDS = {
+    "pending": ("Pending", "wait", "The link was made; its user has not finished connecting."),
+    "verifying": ("Verifying", "wait", "Consent was given; the app has yet to confirm the user."),
+    "active": ("Active", "good", "Its token is live."),
+    "expired": ("Expired", "bad", "The provider refuses to renew it: the user must connect again."),
+    "error": ("Error", "bad", "It cannot be used as it is set up."),
+    "revoked": ("Disconnected", "off", "It was taken back."),
+    "suspended": ("Suspended", "off", "An administrator paused it."),
+}
+
+
+def flash(name: str) -> str:
+    return _FLASHES.get(name, "")
+
+
+def filters(clock: Clock) -> dict[str, Callable[..., Any]]:
+    return {
+        "ago": lambda at: ago(at, clock.now()),
+        "when": when,
+        "count": count,
+        "duration": duration,
+        "status": status,
+        "initials": initials,
+        "hue": hue,
+    }
+
+
+def when(at: float | None) -> Markup:
+    """Return a moment as <time>, in UTC to the second."""
+    if at is None:
+        return Markup("<span class=quiet>–</span>")
+    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    )
+
+
+def ago(at: float | None, now: float) -> Markup:
+    """Return how long ago, or in how long, with the moment as its title."""
+    if at is None:
+        return Markup("<span class=quiet>–</span>")
+    distance = abs(now - at)
+    text = f"{duration(distance)} ago" if at <= now else f"in {duration(distance)}"
+    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "now" if distance < 5 else text,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the one unit that fits: `45 s`, `12 min`, `3 h`, `9 days`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 36 * 3600:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def count(number: float) -> str:
+    """Return a count as people write it: 1,204 or 48.2k or 1.3M."""
+    if number < 10_000:
+        return f"{number:,.0f}"
+    if number < 1_000_000:
+        return f"{number / 1000:.1f}k"
+    return f"{number / 1_000_000:.1f}M"
+
+
+def status(name: str) -> Markup:
+    """Return a status as a chip that says it in a word and in a colour."""
+    word, tone, meaning = STATUS_WORDS.get(name, (name.capitalize(), "off", ""))
+    return Markup('<span class="chip {}" title="{}">{}</span>').format(tone, meaning, word)
+
+
+def initials(name: str) -> str:
+    """Return one or two letters that stand for a name."""
+    parts = [part for part in name.replace("-", " ").replace("_", " ").split() if part[0].isalnum()]
+    if not parts:
+        return "?"
+    return (parts[0][0] + (parts[1][0] if len(parts) > 1 else "")).upper()
+
+
+def hue(name: str) -> int:
+    """Return one of twelve tones for a name, always the same."""
+    return sum(ord(character) * (place + 7) for place, character in enumerate(name)) % 12

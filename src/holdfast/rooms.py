@@ -1,0 +1,237 @@
+"""The rooms, opened and given their parts: everything a server is made of below its doors."""
+
+import ssl
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.access import AccessTokens, Clients, Environment, Keys, Organizations, ensure_environment
+from holdfast.access.administrators import Administrators, SigningIn
+from holdfast.access.clients import client_id
+from holdfast.accounts import Accounts, Bulk, Keeping
+from holdfast.accounts.imports import Imports
+from holdfast.accounts.removal import Removal
+from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
+from holdfast.clock import Clock
+from holdfast.config import Config
+from holdfast.connections import ClientFactory, Connections
+from holdfast.errors import Misconfigured
+from holdfast.events import Actor
+from holdfast.lab import Sandbox, sandbox_provider
+from holdfast.outbound import Outbound, Streaming
+from holdfast.providers.loader import Catalog, load_catalog
+from holdfast.proxy import Proxy
+from holdfast.proxy.credential import Credentials
+from holdfast.proxy.ledger import Ledger
+from holdfast.readiness import Readiness
+from holdfast.secret import Secret
+from holdfast.storage import Database, open_database
+from holdfast.storage.migrations import ensure
+from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, Sweep, TokenReader
+from holdfast.vault import LocalKeyFile, Vault
+from holdfast.vault import store as vault_store
+from holdfast.webhooks import Endpoints
+
+DEFAULT_ENVIRONMENT = "default"
+SANDBOX_PATH = "/lab/sandbox"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firsts:
+    """What exists because of this start, to be shown once. None of it is kept."""
+
+    key: Secret | None = None
+    client: tuple[str, Secret] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    config: Config
+    clock: Clock
+    database: Database
+    vault: Vault
+    outbound: Outbound
+    catalog: Catalog
+    environment: Environment
+    """The one that the first start makes."""
+    keys: Keys
+    clients: Clients
+    access_tokens: AccessTokens
+    organizations: Organizations
+    people: Administrators
+    signing_in: SigningIn
+    connections: Connections
+    factory: ClientFactory
+    accounts: Accounts
+    imports: Imports
+    removal: Removal
+    keeping: Keeping
+    bulk: Bulk
+    refresher: Refresher
+    reader: TokenReader
+    plain: PlainReader
+    sweep: Sweep
+    forecast: Forecast
+    begin: Begin
+    start: Start
+    callback: Callback
+    fill: Fill
+    finish: Finish
+    links: Links
+    verify: Verify
+    endpoints: Endpoints
+    proxy: Proxy
+    readiness: Readiness
+    sandbox: Sandbox | None
+    firsts: Firsts
+
+    async def close(self) -> None:
+        """End in order: finish the refreshes under way, then let go of the network and the database."""
+        await self.proxy.close()
+        await self.refresher.drain(self.config.lease_seconds)
+        await self.outbound.close()
+        await self.database.close()
+
+
+async def open_vault(config: Config, clock: Clock) -> tuple[Database, Vault]:
+    """Open and migrate the database and unlock the vault. Makes the key file for an empty database, never else.
+
+    Raises Misconfigured with one clear line: no key, no start.
+    """
+    database = await open_database(
+        config.database_url(), pooler=config.database_pooler, connections=config.database_connections
+    )
+    try:
+        await ensure(database, migrates=config.migrates(empty=False), migrates_empty=config.migrates(empty=True))
+        path = config.key_path()
+        if not path.exists():
+            if not await database.transact(vault_store.is_empty):
+                raise Misconfigured(
+                    f"the key file {path} is missing, and the database was sealed with it: restore the file"
+                )
+            LocalKeyFile.create(path)
+        vault = Vault(database, LocalKeyFile.load(path), clock)
+        await vault.start()
+    except DBAPIError as error:
+        await database.close()
+        raise Misconfigured(f"the database does not work: {str(error.orig).strip().splitlines()[0]}") from None
+    except BaseException:
+        await database.close()
+        raise
+    return database, vault
+
+
+async def open_rooms(config: Config, clock: Clock) -> Rooms:
+    """Open everything and wire it up. `config.base_url` must be set (see `config.with_address`)."""
+    database, vault = await open_vault(config, clock)
+    environment, is_new = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
+    keys, clients = Keys(database, vault, clock), Clients(database, vault, clock)
+    people = Administrators(database, vault, clock)
+    # What the sandbox knows is in its process, so several workers would be several sandboxes.
+    with_sandbox = config.dev and config.workers == 1
+    seed = vault.lookup_hash("sandbox", "client secret")
+    sandbox = Sandbox(clock, client_name=config.app_name, secret_seed=seed) if with_sandbox else None
+    catalog = load_catalog(config.provider_origins)
+    lab = {"sandbox": sandbox_provider(config.base_url + SANDBOX_PATH)} if config.dev else {}
+    connections = Connections(database, vault, clock, catalog, allow_http=config.dev, extra=lab)
+    outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout, tls=_trust(config))
+    factory = ClientFactory(vault, outbound, clock, config.base_url)
+    accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
+    most = config.sweep_concurrency
+    gate = Gate(clock, concurrency=most, per_provider=config.refreshes_per_provider)
+    refresher = Refresher(
+        database,
+        vault,
+        clock,
+        connections,
+        factory,
+        gate,
+        lease_seconds=config.lease_seconds,
+        refusal_spacing=config.refusal_spacing,
+    )
+    reader = TokenReader(database, vault, clock, connections, accounts, refresher, min_ttl=config.min_ttl)
+    plain = PlainReader(database, vault, clock, connections, min_ttl=config.min_ttl)
+    settle = Settle(
+        accounts,
+        base_url=config.base_url,
+        connect_code_lifetime=config.connect_code_lifetime,
+        verification_lifetime=config.verification_lifetime,
+    )
+    start = Start(accounts, factory, lifetime=config.attempt_lifetime)
+    keeping = Keeping(accounts)
+    proxy = Proxy(
+        Credentials(database, vault, connections, reader, plain, refresher, allow_private=config.dev),
+        Streaming(
+            allow_private=config.dev,
+            idle_timeout=config.proxy_idle_timeout,
+            total_timeout=config.proxy_total_timeout,
+            per_origin=config.proxy_connections,
+        ),
+        Ledger(database, clock),
+        clock,
+        per_account=config.proxy_calls_per_account,
+        most_wait=config.proxy_max_wait,
+        allow_private=config.dev,
+    )
+    return Rooms(
+        config=config,
+        clock=clock,
+        database=database,
+        vault=vault,
+        outbound=outbound,
+        catalog=catalog,
+        environment=environment,
+        keys=keys,
+        clients=clients,
+        access_tokens=AccessTokens(database, vault, clock, keys, issuer=config.base_url),
+        organizations=Organizations(database, clock),
+        people=people,
+        signing_in=SigningIn(database, vault, clock, people),
+        connections=connections,
+        factory=factory,
+        accounts=accounts,
+        imports=Imports(accounts, factory),
+        removal=Removal(accounts),
+        keeping=keeping,
+        bulk=Bulk(accounts),
+        refresher=refresher,
+        reader=reader,
+        plain=plain,
+        sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
+        forecast=Forecast(database, clock, days=config.expiring_soon_days),
+        begin=Begin(
+            accounts,
+            base_url=config.base_url,
+            lifetime=config.attempt_lifetime,
+            dev=config.dev,
+            max_per_owner=config.max_accounts_per_owner,
+        ),
+        start=start,
+        callback=Callback(accounts, factory, settle),
+        fill=Fill(accounts, factory, start, settle),
+        finish=Finish(accounts),
+        links=Links(accounts, keeping, base_url=config.base_url, link_lifetime=config.link_lifetime, dev=config.dev),
+        verify=Verify(accounts, base_url=config.base_url),
+        endpoints=Endpoints(database, vault, clock, dev=config.dev),
+        proxy=proxy,
+        readiness=Readiness(database, vault),
+        sandbox=sandbox,
+        firsts=await _firsts(keys, clients, environment) if is_new else Firsts(),
+    )
+
+
+async def _firsts(keys: Keys, clients: Clients, environment: Environment) -> Firsts:
+    operator = Actor("operator")
+    _, key = await keys.create(environment.id, "first key", operator)
+    client, secret = await clients.create(environment.id, "first client", operator)
+    return Firsts(key=key, client=(client_id(client), secret))
+
+
+def _trust(config: Config) -> ssl.SSLContext | None:
+    """Return the trust store for calls to providers; None = the usual one. The sandbox is served by ourselves, so with
+    a development certificate its authority is trusted too."""
+    if not config.tls_dev:
+        return None
+    context = ssl.create_default_context()
+    context.load_verify_locations(config.data_dir / "tls" / "ca.pem")
+    return context
