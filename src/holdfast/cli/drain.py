@@ -10,6 +10,7 @@ way over it, and hanging up then would lose it.
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -18,6 +19,8 @@ import uvicorn
 
 from holdfast.readiness import Readiness
 
+FULL_SECONDS = 0.1
+"""How long a process without a free file descriptor leaves connections to the others, or waiting."""
 LINGER_SECONDS = 0.25
 """Longer than a request takes that was sent before its caller could know."""
 
@@ -32,8 +35,9 @@ class Server:
         *,
         delay: float,
         on_drain: Callable[[], Awaitable[None]],
+        shares: bool = False,
     ) -> None:
-        self._uvicorn, self._readiness = DrainingUvicorn(config), readiness
+        self._uvicorn, self._readiness = DrainingUvicorn(config, shares=shares), readiness
         self._delay, self._on_drain = delay, on_drain
         self._draining: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -69,7 +73,17 @@ class Server:
 
 class DrainingUvicorn(uvicorn.Server):
     """Leaves signals to us: uvicorn raises them again when it is done, which would end the process before the
-    refreshes under way are finished and the database is closed."""
+    refreshes under way are finished and the database is closed.
+
+    `shares`: other processes accept from the same sockets. Then one connection is accepted in each turn of the loop: a
+    loop accepts by itself all that wait, and so the first to wake would have the others idle. Of those that take one
+    at a time, the busier come back later and take fewer.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, shares: bool = False) -> None:
+        super().__init__(config)
+        self._shares = shares
+        self._accepting: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -81,7 +95,20 @@ class DrainingUvicorn(uvicorn.Server):
         self.config.encoded_headers.append(close)  # what the default headers are made of each second
         self.server_state.default_headers = [*self.server_state.default_headers, close]
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self._shares:
+            await super().startup(sockets)
+            return
+        await self.lifespan.startup()
+        self.servers = []
+        for listener in sockets or []:
+            asyncio.get_running_loop().add_reader(listener, self._accept_one, listener)
+        self.started = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._shares:
+            for listener in sockets or []:
+                asyncio.get_running_loop().remove_reader(listener)
         last = [connection for listener in sockets or [] for connection in _waiting(listener)]
         for server in self.servers:
             server.close()
@@ -94,6 +121,24 @@ class DrainingUvicorn(uvicorn.Server):
             while self.server_state.connections and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)  # uvicorn has a set of them, no event
         await super().shutdown(sockets)
+
+    def _accept_one(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # it would be reported without end: look again later
+                loop.remove_reader(listener)
+                loop.call_later(FULL_SECONDS, self._look_again, listener)
+            return
+        connection.setblocking(False)
+        task = loop.create_task(self._serve_one(connection))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+
+    def _look_again(self, listener: socket.socket) -> None:
+        if not self.should_exit:
+            asyncio.get_running_loop().add_reader(listener, self._accept_one, listener)
 
     async def _serve_one(self, connection: socket.socket) -> None:
         def protocol() -> asyncio.Protocol:

@@ -61,7 +61,11 @@ async def running(
     worker.start()
     grace = config.outbound_timeout + GRACE_SECONDS
     server = Server(
-        uvicorn_config(holdfast.app, grace, context), holdfast.readiness, delay=config.drain_delay, on_drain=worker.stop
+        uvicorn_config(holdfast.app, grace, context),
+        holdfast.readiness,
+        delay=config.drain_delay,
+        on_drain=worker.stop,
+        shares=sockets is not None,
     )
     _stop_on_signals(server)
     try:

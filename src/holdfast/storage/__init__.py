@@ -1,6 +1,7 @@
 """Storage: two engines, one SQL implementation.
 
-Owns the engines, transactions, leases and migrations. Leaves every table and every query to the room whose noun it is:
+Owns the engines (`engine`, and `postgres` for what a failover or a pooler asks of it), transactions, leases and
+migrations. Leaves every table and every query to the room whose noun it is:
 a room's `store.py` defines its tables on `storage.metadata` and is made of plain functions over a SQLAlchemy
 `Connection`. A transaction is one such function handed to `Database.transact`; as it cannot await, no transaction can
 stay open across a call to a provider.

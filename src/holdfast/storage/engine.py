@@ -47,7 +47,7 @@ class DirectWork(Protocol[T_co]):
 class InDoubt(Unavailable):
     """The database went away while it committed: what was written may be there, or not. Look before doing it again."""
 
-    default_code = "database_unavailable"
+    default_code = "outcome_unknown"
 
     def __init__(self) -> None:
         super().__init__("the database went away in the middle of this, and may have kept it: look, then try again")
@@ -283,7 +283,7 @@ def _switch_to_wal(raw: Any) -> None:
 
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether the database, and not the work, is what failed."""
-    return isinstance(error, OperationalError | OSError | TimeoutError | PoolTimeout | Unavailable) or is_away(error)
+    return isinstance(error, OperationalError | OSError | TimeoutError | PoolTimeout) or is_away(error)
 
 
 def is_away(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from holdfast.errors import Misconfigured, Unavailable
+from holdfast.errors import Misconfigured
 from holdfast.storage.engine import DirectWork, InDoubt, Work, first_line, is_away
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class PostgresDatabase:
             done = not (isinstance(error, TimeoutError) or raw.is_closed() or is_away(error))
             if done:
                 raise
-            raise Unavailable("the database does not answer just now", code="database_unavailable") from error
+            raise ConnectionError("the database does not answer just now") from error
         finally:
             if not done:
                 raw.terminate()
