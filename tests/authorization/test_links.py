@@ -161,15 +161,7 @@ async def test_a_paused_account_is_not_resumed_by_a_link(linking: Linking) -> No
 async def test_a_link_dies_with_its_account(linking: Linking) -> None:
     link = await linking.link()
     house = linking.house
-    await house.removal.disconnect(
-        house.environment_id,
-        linking.connection.name,
-        link.account.owner,
-        account_id=None,
-        plural=False,
-        actor=APP,
-        request_id="",
-    )
+    await house.holdfast.keeping.delete(house.environment_id, link.account.id, APP)
     with Browser() as browser:
         page = await asyncio.to_thread(browser.get, link.url)
         page = await asyncio.to_thread(browser.submit, page)
