@@ -85,10 +85,11 @@ class Worker:
             await asyncio.wait_for(unless, seconds)
 
     async def clean_up(self) -> int:
-        """Delete what is over; return how many rows."""
+        """Delete what is over, and credentials that nobody came to finish with; return how many rows."""
         now = self._clock.now()
 
         def work(tx: Tx) -> int:
+            attempt_store.drop_pending(tx, now)
             attempts = attempt_store.forget_before(tx, now - ATTEMPT_AFTERLIFE)
             return attempts + idempotency.forget_before(tx, now - idempotency.LIFETIME)
 

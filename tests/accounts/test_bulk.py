@@ -1,5 +1,7 @@
 """Many accounts: pages, bulk deletion, last use, and the clean-up by policy."""
 
+import asyncio
+
 import pytest
 
 from holdfast.access import CleanUpPolicy, change_environment
@@ -8,6 +10,7 @@ from holdfast.connections import Connection
 from holdfast.errors import Invalid
 from holdfast.events import Action, Actor
 from holdfast.ids import opaque
+from holdfast.worker import Worker
 from tests.accounts.records import stored_as
 from tests.authorization.links import policy
 from tests.tokens.house import House
@@ -167,3 +170,26 @@ async def test_a_policy_has_days_that_make_sense(house: House, days: int) -> Non
             APP,
             clean_up=CleanUpPolicy(unused_days=days),
         )
+
+
+async def test_the_workers_loop_cleans_up_where_there_is_a_policy(house: House, connection: Connection) -> None:
+    (unused,) = await crowd(house, connection, 1)
+    house.clock.at += 40 * DAY
+    holdfast = house.holdfast
+    worker = Worker(
+        holdfast.database,
+        holdfast.clock,
+        holdfast.sweep,
+        holdfast.forecast,
+        holdfast.bulk,
+        sweep_interval=0,
+        cleanup_interval=3600,
+    )
+    async with policy(house, unused_days=39):
+        worker.start()
+        for _ in range(500):
+            if await house.find(unused) is None:
+                break
+            await asyncio.sleep(0.01)
+        await worker.stop()
+    assert await house.find(unused) is None

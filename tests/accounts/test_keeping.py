@@ -189,6 +189,23 @@ async def test_a_disconnected_account_has_no_credential_and_keeps_its_record(
         await keeping(house).revoke(house.environment_id, pending.id, APP)
 
 
+async def test_an_account_is_deleted_in_whatever_state_and_the_log_knows_whether_it_was_ever_connected(
+    house: House, connection: Connection, owner: Owner
+) -> None:
+    pending, _ = await make(house, connection, owner)
+    with pytest.raises(NotFound):  # hidden from who asks by slug and owner
+        await house.removal.disconnect(
+            house.environment_id, connection.name, owner, account_id=None, plural=False, actor=APP, request_id=""
+        )
+    active = await house.connect(connection)
+    for account, action in ((pending, Action.ACCOUNT_DELETED), (active, Action.ACCOUNT_DISCONNECTED)):
+        assert (await keeping(house).delete(house.environment_id, account.id, APP)).id == account.id
+        assert await house.find(account) is None
+        assert (await house.happened(account)).count(action) == 1
+        with pytest.raises(NotFound):
+            await keeping(house).delete(house.environment_id, account.id, APP)
+
+
 async def test_an_unknown_account_is_not_found_whatever_is_asked_of_it(house: House) -> None:
     for ask in (
         keeping(house).get(house.environment_id, "0" * 26),

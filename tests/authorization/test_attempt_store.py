@@ -136,3 +136,12 @@ async def test_forgetting_takes_attempts_that_ended_before(database: Database, e
     assert await database.transact(lambda tx: store.by_link(tx, old.link_hash)) is None
     assert await database.transact(lambda tx: store.by_link(tx, new.link_hash)) == new
     await database.transact(lambda tx: store.forget_before(tx, -300.0))
+
+
+async def test_a_credential_that_nobody_finishes_with_is_forgotten(database: Database, environment_id: str) -> None:
+    late = an_attempt(environment_id, pending=Sealed(b"late"), connect_code_ends=90.0, stage=Stage.VERIFYING)
+    soon = an_attempt(environment_id, pending=Sealed(b"soon"), connect_code_ends=91.0, stage=Stage.AUTHORIZED)
+    await database.transact(lambda tx: [store.add(tx, one) for one in (late, soon)])
+    await database.transact(lambda tx: store.drop_pending(tx, 90.0))
+    assert await database.transact(lambda tx: store.by_link(tx, late.link_hash)) == replace(late, pending=None)
+    assert await database.transact(lambda tx: store.by_link(tx, soon.link_hash)) == soon

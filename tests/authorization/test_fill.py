@@ -35,7 +35,8 @@ async def open_form(link_url: str, browser: Browser) -> Page:
 
 async def send(browser: Browser, page: Page, typed: dict[str, str]) -> Page:
     opening = next(item.value for item in page.forms[0].fields if item.name == "opening")
-    fields = {**typed, "opening": opening, "decision": "continue"}
+    named = {f"field-{name}": value for name, value in typed.items()}
+    fields = {**named, "opening": opening, "decision": "continue"}
     return await asyncio.to_thread(browser.post_form, page.url, fields, from_page=page, follow=False)
 
 
@@ -129,6 +130,43 @@ async def test_what_was_typed_waits_for_the_user_to_be_verified_too(house: House
     assert (account.status, account.access, account.details) == (Status.VERIFYING, None, None)
     await linking.verify(told["auth_request_id"], "ada")
     assert house.access_of(await house.stored(account)) == "correct horse"
+
+
+async def test_fields_may_be_called_as_a_providers_entry_likes(house: House) -> None:
+    names = {
+        "decision": CredentialField(label="Decision"),
+        "opening": CredentialField(label="Opening", input="password"),
+        'a"><b>': CredentialField(label="<i>Odd</i>"),
+    }
+    connection = await typed_connection(house, names)
+    link = await Linking(house, connection).link()
+    with Browser() as browser:
+        page = await open_form(link.url, browser)
+        assert "<b>" not in page.text
+        assert "<i>" not in page.text
+        typed = {"decision": "cancel", "opening": "mine", 'a"><b>': "x"}
+        assert (await send(browser, page, typed)).status == 303
+    assert house.access_of(await house.stored(link.account)) == "mine"
+
+
+async def test_the_database_holds_nothing_of_links_fields_and_requests_in_clear(
+    house: House, login: Connection
+) -> None:
+    if house.holdfast.database.dialect == "postgresql":
+        pytest.skip("its files are not ours to read; the columns are the same")
+    linking = Linking(house, login)
+    link = await linking.link(Owner.user("ada"), user_verify_url=BACK)
+    typed = {**TYPED, "password": "canary-of-the-form"}
+    with Browser() as browser:
+        came = (await send(browser, await open_form(link.url, browser), typed)).redirect or ""
+    request = query_of(came)["auth_request_id"]
+    secrets = [link.url.rsplit("/", 1)[1], request, typed["password"]]
+    kept = b"".join(path.read_bytes() for path in house.holdfast.config.data_dir.glob("holdfast.db*"))
+    assert linking.connection.id.encode() in kept
+    assert [secret for secret in secrets if secret.encode() in kept] == []
+    await linking.verify(request, "ada")
+    kept = b"".join(path.read_bytes() for path in house.holdfast.config.data_dir.glob("holdfast.db*"))
+    assert [secret for secret in secrets if secret.encode() in kept] == []
 
 
 async def test_another_site_cannot_send_the_form(house: House, login: Connection) -> None:

@@ -98,6 +98,21 @@ async def test_a_link_opened_in_time_leaves_its_user_ten_minutes_and_others_noth
         assert "/lab/sandbox/authorize" in gone.redirect
 
 
+async def test_starting_again_does_not_prolong_an_attempt(linking: Linking) -> None:
+    link = await linking.link()
+    with Browser() as browser:
+        page = await asyncio.to_thread(browser.get, link.url, follow=False)
+        await asyncio.to_thread(browser.submit, page, follow=False)
+        linking.house.clock.at += 590
+        begun = await asyncio.to_thread(browser.submit, page, follow=False)
+        assert begun.redirect is not None
+        linking.house.clock.at += 11
+        page = await asyncio.to_thread(browser.get, begun.redirect)
+        page = await asyncio.to_thread(browser.submit, page)
+        assert (page.status, "took too long" in page.text) == (400, True)
+    assert (await linking.house.stored(link.account)).status is Status.PENDING
+
+
 async def test_a_page_left_open_for_more_than_ten_minutes_is_too_late(linking: Linking) -> None:
     link = await linking.link()
     with Browser() as browser:
@@ -161,15 +176,7 @@ async def test_a_paused_account_is_not_resumed_by_a_link(linking: Linking) -> No
 async def test_a_link_dies_with_its_account(linking: Linking) -> None:
     link = await linking.link()
     house = linking.house
-    await house.removal.disconnect(
-        house.environment_id,
-        linking.connection.name,
-        link.account.owner,
-        account_id=None,
-        plural=False,
-        actor=APP,
-        request_id="",
-    )
+    await house.holdfast.keeping.delete(house.environment_id, link.account.id, APP)
     with Browser() as browser:
         page = await asyncio.to_thread(browser.get, link.url)
         page = await asyncio.to_thread(browser.submit, page)

@@ -8,7 +8,7 @@ Each transition is an entry in the log, written with it; its data hold `old_stat
 credential is sealed for this account, field and version; a row swapped or rolled back does not open.
 
     Accounts   connect(Connecting): an account connected or reconnected, whatever the way
-    Keeping    find, get, create, get_or_create, update, suspend, resume, revoke: what an app does without consent
+    Keeping    find, get, create, get_or_create, update, suspend, resume, revoke, delete: what an app does itself
     Bulk       page(Listing), delete, delete_all, leftovers, clean_up: many at once, and an environment's policy
     recovery_of(account)        why it cannot be used, in words, and what to do
     missing_scopes(effective, account)   asked for by the connection now, minus granted

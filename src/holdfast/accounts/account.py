@@ -61,6 +61,10 @@ _TRANSITIONS: frozenset[tuple[Status, Status]] = frozenset(
 _BY_AUTHORISATION = frozenset({Status.EXPIRED, Status.REVOKED, Status.ERROR, Status.PENDING, Status.VERIFYING})
 
 
+UNFINISHED = frozenset({Status.PENDING, Status.VERIFYING})
+"""Never connected yet: nothing to hand out, and nothing to lose."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose account: a user (within an organization, or none), or an organization as a whole."""

@@ -1,20 +1,20 @@
 """Many accounts at once: pages of them, deleting them in bounded steps, and the clean-up by an environment's policy."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from holdfast.access import store as access_store
 from holdfast.access.principal import CleanUpPolicy
 from holdfast.accounts import store
-from holdfast.accounts.account import Account, snapshot
-from holdfast.accounts.install import Accounts, account_entry
+from holdfast.accounts.account import Account
+from holdfast.accounts.install import Accounts
+from holdfast.accounts.removal import remove_in
 from holdfast.accounts.store import Listing
 from holdfast.connections import store as connection_store
 from holdfast.errors import Invalid
-from holdfast.events import Action, Actor
-from holdfast.events import store as log
+from holdfast.events import Actor
 from holdfast.storage import Connection as Tx
 
 BATCH = 100
@@ -120,15 +120,9 @@ class Bulk:
                 return
 
     def _remove(self, tx: Tx, account: Account, actor: Actor, request_id: str, why: str | None) -> bool:
-        now = self._accounts.clock.now()
-        if not store.remove(tx, account.environment_id, account.id):
-            return False
         connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
-        name = connection.name if connection else ""
-        entry = account_entry(account, name, Action.ACCOUNT_DISCONNECTED, actor, now, request_id)
-        data = {**snapshot(account, name), "status": "disconnected", "old_status": account.status.value}
-        log.append(tx, replace(entry, data={**data, "cleaned_up": why} if why else data))
-        return True
+        name, now = connection.name if connection else "", self._accounts.clock.now()
+        return remove_in(tx, account, name, actor, now, request_id, why=why)
 
     # Cleaning up
 

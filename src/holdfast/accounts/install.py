@@ -14,7 +14,7 @@ from holdfast import ids
 from holdfast.access import store as access_store
 from holdfast.access.membership import may_act
 from holdfast.accounts import store
-from holdfast.accounts.account import Account, Owner, Reason, Role, Status, snapshot
+from holdfast.accounts.account import UNFINISHED, Account, Owner, Reason, Role, Status, snapshot
 from holdfast.accounts.credential import Credential, lay_in, method_of
 from holdfast.accounts.selection import select_account
 from holdfast.accounts.store import idempotency
@@ -192,7 +192,7 @@ class Accounts:
             return select_account(mine, account_id=plan.account_id, plural=False)
         first = next((account for account in mine if account.role == "compatibility"), None)
         # One that has never been connected is nobody's to lose, and not shown: the next one to connect takes its place.
-        if first is not None and (plan.intent == "auto" or first.status in (Status.PENDING, Status.VERIFYING)):
+        if first is not None and (plan.intent == "auto" or first.status in UNFINISHED):
             return first
         if plan.intent == "create" and mine:
             raise Conflict(

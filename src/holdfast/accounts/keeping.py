@@ -14,6 +14,7 @@ from holdfast.accounts import store
 from holdfast.accounts.account import Account, Owner, Reason, Status, emptied
 from holdfast.accounts.credential import Credential, lay_in, method_of
 from holdfast.accounts.install import Accounts, Connecting
+from holdfast.accounts.removal import remove_in
 from holdfast.connections import Connection, Effective
 from holdfast.connections import store as connection_store
 from holdfast.errors import Conflict, Invalid, NotFound, Unprocessable
@@ -204,6 +205,20 @@ class Keeping:
             return emptied(before.to(Status.REVOKED, now, reason=reason)), Action.ACCOUNT_REVOKED
 
         return await self._change(environment_id, account_id, change, actor, request_id, unless=Status.REVOKED)
+
+    async def delete(self, environment_id: str, account_id: str, actor: Actor, request_id: str = "") -> Account:
+        """Delete an account in whatever state, and its credential; return it as it was. Raises NotFound."""
+
+        def work(tx: Tx) -> Account:
+            account = store.get(tx, environment_id, account_id, lock=True)
+            connection = connection_store.by_id(tx, environment_id, account.connection_id) if account else None
+            now = self._accounts.clock.now()
+            name = connection.name if connection else ""
+            if account is None or not remove_in(tx, account, name, actor, now, request_id):
+                raise _no_account()
+            return account
+
+        return await self._accounts.database.transact(work)
 
     async def _change(
         self,

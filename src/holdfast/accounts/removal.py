@@ -6,7 +6,7 @@ from holdfast import ids
 from holdfast.access import store as access_store
 from holdfast.access.membership import Membership
 from holdfast.accounts import store
-from holdfast.accounts.account import Account, Owner, Reason, Status, snapshot
+from holdfast.accounts.account import UNFINISHED, Account, Owner, Reason, Status, snapshot
 from holdfast.accounts.install import Accounts, account_entry
 from holdfast.accounts.selection import select_account
 from holdfast.connections import Connection
@@ -35,11 +35,13 @@ class Removal:
         actor: Actor,
         request_id: str,
     ) -> Account:
-        """Delete one account and its credential. The entry keeps its last state; the row is gone."""
+        """Delete one account and its credential. The entry keeps its last state; the row is gone. One that was never
+        connected is not found: `Keeping.delete` takes any."""
 
         def work(tx: Tx) -> Account:
             connection = self._accounts.connections.find(tx, environment_id, name, owner.kind)
-            mine = store.of_owner(tx, environment_id, connection.id, owner, lock=True)
+            all_of_them = store.of_owner(tx, environment_id, connection.id, owner, lock=True)
+            mine = [account for account in all_of_them if account.status not in UNFINISHED]
             account = select_account(mine, account_id=account_id, plural=plural)
             self._remove(tx, account, connection, actor, request_id)
             return account
@@ -97,20 +99,7 @@ class Removal:
         return await self._accounts.database.transact(work)
 
     def _remove(self, tx: Tx, account: Account, connection: Connection, actor: Actor, request_id: str) -> None:
-        now = self._accounts.clock.now()
-        store.remove(tx, account.environment_id, account.id)
-        entry = account_entry(account, connection.name, Action.ACCOUNT_DISCONNECTED, actor, now, request_id)
-        log.append(
-            tx,
-            replace(
-                entry,
-                data={
-                    **snapshot(account, connection.name),
-                    "status": "disconnected",
-                    "old_status": account.status.value,
-                },
-            ),
-        )
+        remove_in(tx, account, connection.name, actor, self._accounts.clock.now(), request_id)
 
     def _empty(self, tx: Tx, account: Account, actor: Actor, now: float) -> None:
         detail = (
@@ -134,6 +123,19 @@ class Removal:
         connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
         name = connection.name if connection else ""
         log.append(tx, account_entry(emptied, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, actor, now))
+
+
+def remove_in(
+    tx: Tx, account: Account, name: str, actor: Actor, now: float, request_id: str = "", *, why: str | None = None
+) -> bool:
+    """Delete an account and write its last entry; False if it was gone. `why`: the clean-up rule that took it."""
+    if not store.remove(tx, account.environment_id, account.id):
+        return False
+    action = Action.ACCOUNT_DELETED if account.status in UNFINISHED else Action.ACCOUNT_DISCONNECTED
+    data = {**snapshot(account, name), "status": "disconnected", "old_status": account.status.value}
+    entry = account_entry(account, name, action, actor, now, request_id)
+    log.append(tx, replace(entry, data={**data, "cleaned_up": why} if why else data))
+    return True
 
 
 def membership_entry(membership: Membership, actor: Actor, now: float) -> Entry:

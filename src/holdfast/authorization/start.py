@@ -74,11 +74,13 @@ class Start:
             attempt = replace(attempt, config={**attempt.config, **_settings(opened, typed or {})})
         browser = browser or ids.opaque()
         state, verifier = ids.opaque(), pkce.new_verifier()
-        ends = accounts.clock.now() + self._lifetime if attempt.by_link else attempt.expires_at
+        # A link's ten minutes begin with its first start, and starting again does not prolong them.
+        opens = attempt.by_link and attempt.stage is Stage.BEGUN
+        ends = accounts.clock.now() + self._lifetime if opens else attempt.expires_at
         started = replace(
             attempt,
             stage=Stage.STARTED,
-            expires_at=max(ends, attempt.expires_at),
+            expires_at=ends,
             state_hash=accounts.vault.lookup_hash("state", state),
             browser_hash=accounts.vault.lookup_hash("browser", browser),
             verifier=accounts.vault.seal(verifier, attempt.verifier_place()),

@@ -109,6 +109,12 @@ def advance(tx: Tx, attempt: Attempt, *, from_stages: tuple[Stage, ...]) -> bool
     return done.rowcount > 0
 
 
+def drop_pending(tx: Tx, now: float) -> int:
+    """Forget the credentials of attempts that nobody finished in time; return how many."""
+    late = attempts.c.pending.is_not(None) & (attempts.c.connect_code_ends <= now)
+    return tx.execute(update(attempts).where(late).values(pending=None)).rowcount
+
+
 def forget_before(tx: Tx, at: float) -> int:
     """Delete attempts that ended before `at`; their entries in the log stay."""
     return tx.execute(delete(attempts).where(attempts.c.expires_at < at)).rowcount

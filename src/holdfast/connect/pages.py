@@ -31,6 +31,8 @@ MOST_FORM_BYTES = 131_072
 """A few private keys, percent-encoded."""
 
 MOST_FIELDS = 100
+_FIELD = "field-"
+"""Before the names that a provider's entry gives to fields, so that none is taken for one of ours."""
 
 _HEADERS = {
     # form-action: the form leads to the provider by a redirect, whose host and further hops we cannot list.
@@ -88,9 +90,10 @@ class ConnectPages:
             return self._problem(Failed("other_site", "this step can be taken from Holdfast's own page only"))
         browser, link = request.cookies.get(self._cookie), request.path_params["link"]
         try:
-            typed = await _form(request)
-            opening = typed.get("opening", "")
-            if typed.get("decision") == "cancel":
+            sent = await _form(request)
+            opening = sent.get("opening", "")
+            typed = {name.removeprefix(_FIELD): value for name, value in sent.items() if name.startswith(_FIELD)}
+            if sent.get("decision") == "cancel":
                 return self._leave(await self._start.cancel(link, browser, opening))
             opened = await self._start.open(link, browser, opening)
             try:

@@ -12,6 +12,8 @@ class Action(StrEnum):
     ACCOUNT_REVOKED = "account.revoked"
     ACCOUNT_UPDATED = "account.updated"
     ACCOUNT_DISCONNECTED = "account.disconnected"
+    ACCOUNT_DELETED = "account.deleted"
+    """Of an account that was never connected; the end of one that was is `account.disconnected`."""
     ACCOUNT_REAUTHORIZATION_NEEDED = "account.reauthorization_needed"
     ACCOUNT_CONNECTION_FAILED = "account.connection_failed"
     ACCOUNT_EXPIRING_SOON = "account.expiring_soon"
