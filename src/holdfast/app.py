@@ -195,7 +195,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         refresher=refresher,
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
-        app=ScalekitDoor(scalekit).app(_app(pages, WorkosDoor(parts), sandbox, config.base_url)),
+        app=_app(pages, WorkosDoor(parts), ScalekitDoor(scalekit), sandbox, config.base_url),
         first_key=first_key,
         first_client=first_client,
         sandbox=sandbox,
@@ -212,16 +212,19 @@ def _trust(config: Config) -> ssl.SSLContext | None:
     return context
 
 
-def _app(pages: ConnectPages, door: WorkosDoor, sandbox: Sandbox | None, base_url: str) -> ASGIApp:
-    """The door first, as its calls are the many; then the pages; the sandbox in development only."""
+def _app(
+    pages: ConnectPages, workos: WorkosDoor, scalekit: ScalekitDoor, sandbox: Sandbox | None, base_url: str
+) -> ASGIApp:
+    """The doors first, as their calls are the many; then the pages; the sandbox in development only."""
     routes: list[BaseRoute] = [
         *pages.routes(),
-        Route("/openapi.json", door.openapi, methods=["GET"]),
+        Route("/openapi.json", workos.openapi, methods=["GET"]),
+        Route("/openapi/scalekit.json", scalekit.openapi, methods=["GET"]),
         Route("/healthz", _alive, methods=["GET"]),
     ]
     if sandbox is not None:
         routes.append(Mount(SANDBOX_PATH, routes=sandbox_routes(sandbox, base_url + SANDBOX_PATH)))
-    return door.app(Router(routes, redirect_slashes=False, default=door.not_found()))
+    return scalekit.app(workos.app(Router(routes, redirect_slashes=False, default=workos.not_found())))
 
 
 async def _alive(_request: Request) -> Response:

@@ -1,5 +1,7 @@
 """The same RPCs as REST, at the paths of their http rules."""
 
+import json
+import re
 from collections.abc import Iterator
 
 import httpx2
@@ -63,3 +65,17 @@ def test_without_a_token_nothing_is_read(holdfast_server: HoldfastProcess) -> No
 def test_grpc_needs_http_2(web: httpx2.Client) -> None:
     path = "/scalekit.v1.organizations.OrganizationService/ListOrganization"
     assert web.post(path, content=b"\0\0\0\0\0", headers={"content-type": "application/grpc"}).status_code == 404
+
+
+def test_the_document_describes_what_is_served(web: httpx2.Client) -> None:
+    document = web.get("/openapi/scalekit.json").json()
+    read = document["paths"]["/api/v1/connected_accounts/auth"]["get"]
+    assert read["x-permission"] == "connected_accounts:access"
+    connector = next(item for item in read["parameters"] if item["name"] == "connector")
+    assert connector["schema"]["maxLength"] == 400 and connector["in"] == "query"
+    create = document["paths"]["/api/v1/organizations"]["post"]["requestBody"]["content"]["application/json"]
+    schema = document["components"]["schemas"][create["schema"]["$ref"].rpartition("/")[2]]
+    assert schema["properties"]["display_name"] == {"type": "string", "minLength": 1, "maxLength": 200}
+    assert "/api/v1/execute_tool" not in document["paths"]
+    refs = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert refs <= document["components"]["schemas"].keys()
