@@ -49,6 +49,10 @@ class Live:
     scopes: list[str]
     missing_scopes: list[str]
     warnings: tuple[str, ...]
+    account_id: str
+    connection_id: str
+    provider: Provider
+    updated_at: float
 
 
 class PlainReader:
@@ -77,7 +81,17 @@ class PlainReader:
         place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
         secret = await self._vault.open_fresh(Sealed(found.access), place)
         granted, absent = self._scopes_of(found, provider)
-        return Live(secret, found.expires_at, granted, absent, (found.warning,) if found.warning else ())
+        return Live(
+            secret,
+            found.expires_at,
+            granted,
+            absent,
+            (found.warning,) if found.warning else (),
+            found.account_id,
+            found.connection_id,
+            provider,
+            found.updated_at,
+        )
 
     async def _run(self) -> None:
         try:

@@ -22,9 +22,10 @@ class ScalekitDoor:
     def __init__(self, parts: Parts) -> None:
         groups: tuple[Group, ...] = (AccountReads(parts), AccountWrites(parts), OrganizationRpcs(parts))
         handlers: dict[str, Handler] = {}
+        swift: dict[str, Swift] = {}
         for group in groups:
             handlers.update(group.rpcs())
-        swift: dict[str, Swift] = {}
+            swift.update(group.swift())
         self.rpcs: tuple[Rpc, ...] = gather(handlers, swift)
         caller = Caller(parts.tokens, parts.limiter)
         self._grpc = Grpc({rpc.method.path: rpc for rpc in self.rpcs}, caller, max_bytes=parts.max_body_bytes)
