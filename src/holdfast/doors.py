@@ -25,8 +25,7 @@ def open_doors(rooms: Rooms) -> ASGIApp:
     the many; then the pages, and the sandbox in development."""
     limiter = RateLimiter(rooms.config.requests_per_minute, rooms.clock)
     workos = workos_parts(rooms, limiter)
-    app = _pages(rooms, WorkosDoor(workos))
-    app = ScalekitDoor(_scalekit_parts(rooms, limiter)).app(app)
+    app = _pages(rooms, WorkosDoor(workos), ScalekitDoor(_scalekit_parts(rooms, limiter)))
     return ProxyDoor(
         rooms.proxy,
         (RelayShape(workos), SdkProxyShape()),
@@ -81,7 +80,7 @@ def _scalekit_parts(rooms: Rooms, limiter: RateLimiter) -> ScalekitParts:
     )
 
 
-def _pages(rooms: Rooms, workos: WorkosDoor) -> ASGIApp:
+def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> ASGIApp:
     config = rooms.config
     connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, base_url=config.base_url, app_name=config.app_name)
     dashboard = Dashboard(
@@ -103,12 +102,13 @@ def _pages(rooms: Rooms, workos: WorkosDoor) -> ASGIApp:
         *connect.routes(),
         *dashboard.routes(),
         Route("/openapi.json", workos.openapi, methods=["GET"]),
+        Route("/openapi/scalekit.json", scalekit.openapi, methods=["GET"]),
         Route("/healthz", _alive, methods=["GET"]),
         Route("/readyz", rooms.readiness.answer, methods=["GET"]),
     ]
     if rooms.sandbox is not None:
         routes.append(Mount(SANDBOX_PATH, routes=sandbox_routes(rooms.sandbox, config.base_url + SANDBOX_PATH)))
-    return workos.app(Router(routes, redirect_slashes=False, default=workos.not_found()))
+    return scalekit.app(workos.app(Router(routes, redirect_slashes=False, default=workos.not_found())))
 
 
 async def _alive(_request: Request) -> Response:

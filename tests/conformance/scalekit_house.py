@@ -4,6 +4,9 @@ The Python SDK speaks TLS alone; Node speaks both. The server in clear has the s
 """
 
 import os
+import sqlite3
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ _numbers = count(1)
 
 class House:
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.clear = HoldfastProcess(home, env={"HOLDFAST_REFUSAL_SPACING": "0.2"})
         self.secure = HoldfastProcess(home, arguments=["--tls-dev"], env={"HOLDFAST_REFUSAL_SPACING": "0.2"})
         self.client_id, self.client_secret = self.clear.client_id, self.clear.client_secret
@@ -67,9 +71,33 @@ class House:
         assert reply.status_code in (200, 201), reply.text
         return name
 
+    def built_in(self) -> str:
+        """Return the connection to the sandbox, a provider that is built in and not custom; made if need be."""
+        secret = {"client_id": self.sandbox.client_id, "client_secret": self.sandbox.client_secret}
+        body = {"provider": "sandbox", "enabled": True, "scopes": SCOPES, "credentials": {"type": "custom", **secret}}
+        assert self.web.post("/data-integrations", json=body).status_code in (200, 201, 409)
+        return "sandbox"
+
     def granted(self) -> Tokens:
         return self.sandbox.grant(*SCOPES)
 
     def post(self, path: str, **body: Any) -> Any:
         """Call the WorkOS door."""
         return self.web.post(path, json=body)
+
+    def reads_logged(self, user_id: str) -> int:
+        """Return how many entries say that a credential of this user was read."""
+        with sqlite3.connect(f"file:{self.home / 'holdfast.db'}?mode=ro", uri=True) as database:
+            query = "SELECT count(*) FROM entries WHERE action = 'credential.read' AND user_id = ?"
+            return int(database.execute(query, (user_id,)).fetchone()[0])
+
+    def new_client(self) -> tuple[str, str]:
+        name, secret = self._clients("create").split()
+        return name, secret
+
+    def revoke_client(self, client_id: str) -> None:
+        self._clients("revoke", client_id)
+
+    def _clients(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "holdfast.cli.main", "clients", *arguments, "--data-dir", str(self.home)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout

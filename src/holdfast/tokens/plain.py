@@ -50,8 +50,10 @@ class Live:
     missing_scopes: list[str]
     warnings: tuple[str, ...]
     account_id: str
+    connection_id: str
     provider: Provider
     """Of the connection that was read: where this token may go."""
+    updated_at: float
 
 
 class PlainReader:
@@ -80,8 +82,17 @@ class PlainReader:
         place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
         secret = await self._vault.open_fresh(Sealed(found.access), place)
         granted, absent = self._scopes_of(found, provider)
-        warnings = (found.warning,) if found.warning else ()
-        return Live(secret, found.expires_at, granted, absent, warnings, found.account_id, provider)
+        return Live(
+            secret,
+            found.expires_at,
+            granted,
+            absent,
+            (found.warning,) if found.warning else (),
+            found.account_id,
+            found.connection_id,
+            provider,
+            found.updated_at,
+        )
 
     async def _run(self) -> None:
         try:

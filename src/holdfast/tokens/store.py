@@ -55,7 +55,7 @@ WHERE {_PLAIN.format(now=":now", min_ttl=":min_ttl")}
 # One row for the whole batch: with a row each, this thread would wait for the interpreter's lock at every one.
 _SQLITE_READ = f"""{_SQLITE_ASKED}
 SELECT json_group_array(json_array(q.place, a.id, a.credential_version, c.provider_slug, c.scopes, a.scopes,
-    CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access)))
+    CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access), c.id, CAST(a.updated_at * {_TICKS} AS INTEGER)))
 {_SQLITE_PLAIN}
 """
 _SQLITE_LOG = f"""{_SQLITE_ASKED}
@@ -69,7 +69,7 @@ SELECT q.environment_id, q.entry_id, :now, 'credential.read', 'api_key', q.key_i
 _POSTGRES = f"""
 WITH found AS (
     SELECT q.*, a.id AS account_id, a.credential_version, a.connection_id, a.method, c.provider_slug,
-        c.scopes::text AS asked, a.scopes::text AS granted, a.expires_at, a.warning, a.access
+        c.scopes::text AS asked, a.scopes::text AS granted, a.expires_at, a.warning, a.access, a.updated_at
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::text[], $7::text[]) WITH ORDINALITY
         AS q({", ".join(_ASKED)}, place)
     JOIN api_keys AS k ON k.environment_id = q.environment_id AND k.id = q.key_id
@@ -85,7 +85,8 @@ WITH found AS (
         user_id, '', request_id, json_build_object('connection', name, 'method', method)
     FROM found
 )
-SELECT place - 1, account_id, credential_version, provider_slug, asked, granted, expires_at, warning, access FROM found
+SELECT place - 1, account_id, credential_version, provider_slug, asked, granted, expires_at, warning, access,
+    connection_id, updated_at FROM found
 """  # noqa: S608
 
 
@@ -101,6 +102,8 @@ class Found:
     expires_at: float | None
     warning: str | None
     access: bytes
+    connection_id: str
+    updated_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +139,19 @@ def _found(
     ends: int | None,
     warning: str | None,
     access: str,
+    connection_id: str,
+    updated: int,
 ) -> Found:
     expires_at = None if ends is None else ends / _TICKS
     return Found(
-        account_id, credential_version, provider_slug, asked, granted, expires_at, warning, bytes.fromhex(access)
+        account_id,
+        credential_version,
+        provider_slug,
+        asked,
+        granted,
+        expires_at,
+        warning,
+        bytes.fromhex(access),
+        connection_id,
+        updated / _TICKS,
     )

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 from scalekit import ScalekitClient
-from scalekit.common.exceptions import ScalekitBadRequestException, ScalekitConflictException, ScalekitNotFoundException
+from scalekit.common.exceptions import (
+    ScalekitBadRequestException,
+    ScalekitConflictException,
+    ScalekitNotFoundException,
+    ScalekitUnauthorizedException,
+)
 
 from tests.conformance.report import proves
 from tests.conformance.scalekit_house import House
@@ -116,6 +121,43 @@ def test_an_account_is_the_same_at_both_doors(house: House, client: ScalekitClie
     assert gone.status_code == 204
     with pytest.raises(ScalekitNotFoundException):
         client.actions.get_connected_account(connector, identifier)
+
+
+def test_a_plain_read_says_what_an_ordinary_one_says_and_is_logged_like_it(
+    house: House, client: ScalekitClient
+) -> None:
+    connector, identifier, tokens = house.built_in(), house.new("user"), house.granted()
+    given = {"oauth_token": {"access_token": tokens.access, "scopes": tokens.scopes}}
+    made = client.actions.create_connected_account(connector, identifier, given).connected_account
+    read = client.connected_accounts.get_connected_account_by_identifier
+    ordinary = read(connector=None, identifier=None, connected_account_id=made.id)[0].connected_account
+    before = house.reads_logged(identifier)
+    plain = read(connector=connector, identifier=identifier)[0].connected_account
+    assert plain == ordinary
+    assert plain.authorization_details.oauth_token.access_token == tokens.access
+    assert house.reads_logged(identifier) == before + 1 == 2
+
+
+def test_a_revoked_client_reads_nothing_more_though_its_token_is_remembered(
+    house: House, client: ScalekitClient
+) -> None:
+    connector, identifier, tokens = house.built_in(), house.new("user"), house.granted()
+    given = {"oauth_token": {"access_token": tokens.access, "scopes": tokens.scopes}}
+    client.actions.create_connected_account(connector, identifier, given)
+    client_id, secret = house.new_client()
+    other = ScalekitClient(house.secure.base_url, client_id, secret)
+    assert _token(other, connector, identifier) == _token(other, connector, identifier) == tokens.access
+    house.revoke_client(client_id)
+    with pytest.raises(ScalekitUnauthorizedException):
+        _token(other, connector, identifier)
+
+
+def test_a_call_with_a_stale_and_a_valid_token_is_answered(house: House, client: ScalekitClient) -> None:
+    """The SDK sends two: its current token, and for ever the one it began with."""
+    other = ScalekitClient(house.secure.base_url, house.client_id, house.client_secret)
+    other.core_client.access_token = "ended"
+    with pytest.raises(ScalekitNotFoundException):
+        other.actions.get_connected_account("nowhere", "ada")
 
 
 def _connected(house: House, client: ScalekitClient) -> tuple[str, str]:

@@ -11,7 +11,7 @@ UNIMPLEMENTED):
 1. Write a method `async def name(self, call: Call) -> Message` in a group, a frozen dataclass that holds `parts: Parts`
    (`accounts.py`, `organizations.py`; a new file for a new subject).
 2. Name it in the group's `rpcs()`: `"ConnectionService.ListAppConnections": self.list_app`. A new group goes into
-   `groups` in `door.py`; what it needs beside what is there, into `parts.py` and, wired, into `app.py`.
+   `groups` in `door.py`; what it needs beside what is there, into `parts.py` and, wired, into `doors.py`.
 
 That is all: gRPC, REST, rules, authentication and OpenAPI follow. In a handler:
 

@@ -13,18 +13,18 @@ from holdfast.api.scalekit.faults import Exists, FailedPrecondition
 from holdfast.api.scalekit.finding import Found, connection_of, find, owner_of
 from holdfast.api.scalekit.inputs import config_in, credential_in, vended_part
 from holdfast.api.scalekit.parts import Parts
-from holdfast.api.scalekit.rendering import connected_account
-from holdfast.api.scalekit.rpc import Call, Handler
+from holdfast.api.scalekit.rendering import connected_account, live_account
+from holdfast.api.scalekit.rpc import Call, Group, Handler, Swift
 from holdfast.connections import Effective
 from holdfast.storage import Connection as Tx
-from holdfast.tokens import Ask, Inactive
+from holdfast.tokens import Ask, Inactive, PlainAsk
 
 _VENDED = (Status.ACTIVE, Status.EXPIRED, Status.ERROR)
 """In other states there is nothing to vend, and nothing that a read could find out."""
 
 
 @dataclass(frozen=True)
-class AccountReads:
+class AccountReads(Group):
     parts: Parts
 
     def rpcs(self) -> Mapping[str, Handler]:
@@ -32,6 +32,24 @@ class AccountReads:
             "ConnectedAccountService.GetConnectedAccountAuth": self.with_credentials,
             "ConnectedAccountService.GetConnectedAccountDetails": self.without_credentials,
         }
+
+    def swift(self) -> Mapping[str, Swift]:
+        return {"ConnectedAccountService.GetConnectedAccountAuth": self.plain}
+
+    async def plain(self, call: Call) -> Message | None:
+        """Answer as `with_credentials` does for a user's own account that is alive and not due; None for the rest."""
+        asked = call.request
+        if asked.id or asked.user_id or asked.organization_id or not asked.connector or not asked.identifier:
+            return None
+        key = call.principal
+        live = await self.parts.plain.read(
+            PlainAsk(key.environment_id, key.key_id, asked.connector, asked.identifier, None, call.request_id)
+        )
+        if live is None:
+            return None
+        if live.provider.config:  # an account shows its values, and a plain read does not know them
+            return call.reply(connected_account=connected_account(await self._find(call), live.secret))
+        return call.reply(connected_account=live_account(asked.connector, asked.identifier, live))
 
     async def with_credentials(self, call: Call) -> Message:
         """Hand out a live credential, refreshed first if it is due. An account that has none is shown without."""
@@ -62,7 +80,7 @@ class AccountReads:
 
 
 @dataclass(frozen=True)
-class AccountWrites:
+class AccountWrites(Group):
     parts: Parts
 
     def rpcs(self) -> Mapping[str, Handler]:

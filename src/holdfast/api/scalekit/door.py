@@ -1,9 +1,13 @@
 """The door as a whole: its RPCs, its two transports, its OpenAPI document, its ASGI application."""
 
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.api.scalekit.accounts import AccountReads, AccountWrites
 from holdfast.api.scalekit.calls import Caller
+from holdfast.api.scalekit.document import openapi
 from holdfast.api.scalekit.grpc import CONTENT_TYPE, Grpc
 from holdfast.api.scalekit.organizations import OrganizationRpcs
 from holdfast.api.scalekit.parts import Parts
@@ -18,14 +22,16 @@ class ScalekitDoor:
     def __init__(self, parts: Parts) -> None:
         groups: tuple[Group, ...] = (AccountReads(parts), AccountWrites(parts), OrganizationRpcs(parts))
         handlers: dict[str, Handler] = {}
+        swift: dict[str, Swift] = {}
         for group in groups:
             handlers.update(group.rpcs())
-        swift: dict[str, Swift] = {}
+            swift.update(group.swift())
         self.rpcs: tuple[Rpc, ...] = gather(handlers, swift)
         caller = Caller(parts.tokens, parts.limiter)
         self._grpc = Grpc({rpc.method.path: rpc for rpc in self.rpcs}, caller, max_bytes=parts.max_body_bytes)
         self._rest = Rest(self.rpcs, caller, max_bytes=parts.max_body_bytes)
         self._sign_in = SignIn(parts.clients, parts.tokens)
+        self._document = msgspec.json.encode(openapi("Holdfast: the Scalekit AgentKit wire", self.rpcs))
 
     def app(self, fallback: ASGIApp) -> ASGIApp:
         """Return the application; what is not this door's goes to `fallback`."""
@@ -34,6 +40,9 @@ class ScalekitDoor:
             await (self._for(scope) or fallback)(scope, receive, send)
 
         return serve
+
+    async def openapi(self, _request: Request) -> Response:
+        return Response(self._document, media_type="application/json")
 
     def _for(self, scope: Scope) -> ASGIApp | None:
         if scope["type"] != "http":

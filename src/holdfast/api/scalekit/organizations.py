@@ -11,7 +11,7 @@ from holdfast.api.scalekit.faults import Exists
 from holdfast.api.scalekit.naming import ORGANIZATION, bare
 from holdfast.api.scalekit.parts import Parts
 from holdfast.api.scalekit.rendering import timestamp
-from holdfast.api.scalekit.rpc import Call, Handler
+from holdfast.api.scalekit.rpc import Call, Group, Handler
 from holdfast.errors import Conflict, NotFound, Unprocessable
 from holdfast.storage import Connection as Tx
 
@@ -19,7 +19,7 @@ DEFAULT_PAGE, MOST_ON_A_PAGE = 10, 100
 
 
 @dataclass(frozen=True)
-class OrganizationRpcs:
+class OrganizationRpcs(Group):
     parts: Parts
 
     def rpcs(self) -> Mapping[str, Handler]:

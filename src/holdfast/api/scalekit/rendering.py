@@ -8,6 +8,7 @@ from holdfast.api.scalekit.descriptors import Message, message
 from holdfast.api.scalekit.finding import Found
 from holdfast.api.scalekit.naming import ACCOUNT, CONNECTION, STATUS, account_kind, provider_key
 from holdfast.secret import Secret
+from holdfast.tokens import Live
 from holdfast.tokens.read import shown_config
 
 
@@ -28,6 +29,23 @@ def connected_account(found: Found, secret: Secret | None = None) -> Message:
         connection_id=ids.with_prefix(CONNECTION, connection.id),
         api_config=shown_config(found.effective, account) or None,
         is_org_wide_credential=account.owner.kind == "organization",
+    )
+
+
+def live_account(connector: str, identifier: str, live: Live) -> Message:
+    """Render an account that a plain read has found, as `connected_account` does with its token."""
+    return message(
+        "connected_accounts.ConnectedAccount",
+        id=ids.with_prefix(ACCOUNT, live.account_id),
+        identifier=identifier,
+        provider=provider_key(live.provider.slug),
+        status="ACTIVE",
+        authorization_type="OAUTH",
+        authorization_details={"oauth_token": {"access_token": live.secret.reveal(), "scopes": live.scopes}},
+        token_expires_at=timestamp(live.expires_at),
+        updated_at=timestamp(live.updated_at),
+        connector=connector,
+        connection_id=ids.with_prefix(CONNECTION, live.connection_id),
     )
 
 

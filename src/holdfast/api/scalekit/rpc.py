@@ -45,6 +45,10 @@ class Group(Protocol):
         """Return handlers by `Service.Method`."""
         ...
 
+    def swift(self) -> Mapping[str, Swift]:
+        """Return what answers the frequent case of some of them; see `Rpc.swift`."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Rpc:

@@ -1,0 +1,94 @@
+"""Our .proto files against the descriptors in the vendor's SDK: a name, number, type or path that drifts shows here."""
+
+import importlib
+from typing import Any
+
+import pytest
+from google.api import annotations_pb2
+from google.protobuf import descriptor_pool
+
+from holdfast.api.scalekit.descriptors import WIRE
+
+for _module in (
+    "connected_accounts",
+    "connections",
+    "providers",
+    "events",
+    "organizations",
+    "tools",
+    "mcp",
+    "errdetails",
+):
+    importlib.import_module(f"scalekit.v1.{_module}.{_module}_pb2")
+for _module in ("agentkit_logs", "agentkit_analytics"):
+    importlib.import_module(f"scalekit.v1.agentkit_logs.{_module}_pb2")
+THEIRS = descriptor_pool.Default()
+
+
+def _all(descriptor: Any, seen: dict[str, Any]) -> dict[str, Any]:
+    if descriptor.full_name not in seen and descriptor.full_name.startswith("scalekit."):
+        seen[descriptor.full_name] = descriptor
+        for field in descriptor.fields:
+            if field.message_type is not None:
+                _all(field.message_type, seen)
+    return seen
+
+
+OURS: dict[str, Any] = {}
+for _method in WIRE.methods.values():
+    _all(_method.request.DESCRIPTOR, OURS)
+    _all(_method.reply.DESCRIPTOR, OURS)
+_all(WIRE.kind("errdetails.ErrorInfo").DESCRIPTOR, OURS)
+
+
+def _shape(descriptor: Any) -> list[tuple[object, ...]]:
+    return sorted(
+        (
+            field.number,
+            field.name,
+            field.type,
+            field.is_repeated,
+            field.has_presence,
+            field.json_name,
+            field.message_type.full_name if field.message_type is not None else "",
+            field.enum_type.full_name if field.enum_type is not None else "",
+            field.containing_oneof.name if field.containing_oneof is not None else "",
+        )
+        for field in descriptor.fields
+    )
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_a_message_is_the_vendors(name: str) -> None:
+    assert _shape(OURS[name]) == _shape(THEIRS.FindMessageTypeByName(name))
+
+
+def test_enums_are_the_vendors() -> None:
+    enums = {
+        field.enum_type.full_name: field.enum_type for kind in OURS.values() for field in kind.fields if field.enum_type
+    }
+    assert len(enums) > 10
+    for name, enum in enums.items():
+        theirs = THEIRS.FindEnumTypeByName(name)
+        assert [(v.name, v.number) for v in enum.values] == [(v.name, v.number) for v in theirs.values], name
+
+
+@pytest.mark.parametrize("method", WIRE.methods.values(), ids=lambda method: method.name)
+def test_a_method_is_the_vendors(method: Any) -> None:
+    service, _, name = method.path.removeprefix("/").partition("/")
+    theirs = THEIRS.FindServiceByName(service).methods_by_name[name]
+    assert method.request.DESCRIPTOR.full_name == theirs.input_type.full_name
+    assert method.reply.DESCRIPTOR.full_name == theirs.output_type.full_name
+    rule = theirs.GetOptions().Extensions[annotations_pb2.http]
+    rules = [rule, *rule.additional_bindings] if rule.WhichOneof("pattern") else []
+    expected = [(one.WhichOneof("pattern").upper(), getattr(one, one.WhichOneof("pattern")), one.body) for one in rules]
+    assert [(binding.verb, binding.template, binding.body) for binding in method.bindings] == expected
+
+
+@pytest.mark.parametrize(
+    "service",
+    ["connected_accounts.ConnectedAccountService", "providers.ProviderService", "tools.ToolService", "mcp.McpService"],
+)
+def test_no_method_of_a_service_is_left_out(service: str) -> None:
+    ours = {path.rpartition("/")[2] for path in WIRE.methods if path.startswith(f"/scalekit.v1.{service}/")}
+    assert ours == set(THEIRS.FindServiceByName(f"scalekit.v1.{service}").methods_by_name)
