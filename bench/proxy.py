@@ -52,22 +52,25 @@ def proxy_figures(*, callers: tuple[int, ...], runs: int, seconds: float, postgr
         upstream = stack.enter_context(_process(LOAD_CORE, ["upstream"]))
         origin = f"http://127.0.0.1:{upstream[1]}"
         bare = stack.enter_context(_process(SERVER_CORE, ["bare", "--upstream", str(upstream[1])]))
+        common = stack.enter_context(_process(SERVER_CORE, ["aiohttp", "--upstream", str(upstream[1])]))
         arguments = ["holdfast", "--data-dir", str(folder / "data"), "--upstream", origin, "--database", database]
         server = stack.enter_context(_process(SERVER_CORE, arguments))
         for count in callers:
-            calls, ceilings = [], []
+            calls, ceilings, others = [], [], []
             for _ in range(runs):
                 pids = children(database_pid) if database_pid else []
                 pin(pids, SERVER_CORE)
                 ceilings.append(_load(bare, count, seconds, []))
+                others.append(_load(common, count, seconds, []))
                 calls.append(_load(server, count, seconds, pids))
-            found.append(
-                _summary(f"proxied_calls_{'postgres' if postgres else 'sqlite'}_c{count}_one_core", calls, ceilings)
-            )
+            name = f"proxied_calls_{'postgres' if postgres else 'sqlite'}_c{count}_one_core"
+            found.append(_summary(name, calls, ceilings, others))
     return found
 
 
-def _summary(name: str, calls: list[dict[str, float]], ceilings: list[dict[str, float]]) -> dict[str, object]:
+def _summary(
+    name: str, calls: list[dict[str, float]], ceilings: list[dict[str, float]], others: list[dict[str, float]]
+) -> dict[str, object]:
     def median(rows: list[dict[str, float]], what: str) -> float:
         return statistics.median(row[what] for row in rows)
 
@@ -80,6 +83,8 @@ def _summary(name: str, calls: list[dict[str, float]], ceilings: list[dict[str, 
         "unit": "calls/s",
         "ceiling": round(ceiling, 1),
         "ratio": round(rate / ceiling, 3),
+        "aiohttp": round(median(others, "rate"), 1),
+        "ratio_to_aiohttp": round(rate / median(others, "rate"), 3),
         "times_rival": round(rate / RIVAL, 1),
         "server_us": round(median(calls, "server_us"), 1),
         "database_us": round(median(calls, "database_us"), 1),
@@ -181,6 +186,30 @@ async def _serve_bare(upstream: int) -> None:
     await server.serve(sockets=list(sockets))
 
 
+async def _serve_aiohttp(upstream: int) -> None:
+    """The same with aiohttp, the client that token endpoints are asked with."""
+    import aiohttp
+    import uvicorn
+
+    from holdfast.cli.serve import bind, uvicorn_config
+
+    url = f"http://127.0.0.1:{upstream}/user"
+    headers = {"authorization": "Bearer " + "x" * 40, "user-agent": "bench", "accept": "*/*"}
+    async with aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=256)) as session:
+
+        async def handler(_scope: Any, _receive: Any, send: Any) -> None:
+            async with session.get(url, headers=headers) as reply:
+                body = await reply.read()
+            passed = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": reply.status, "headers": passed})
+            await send({"type": "http.response.body", "body": body})
+
+        server = uvicorn.Server(uvicorn_config(handler))
+        sockets = bind("127.0.0.1", 0)
+        print(f"ready {sockets[0].getsockname()[1]} none", flush=True)
+        await server.serve(sockets=list(sockets))
+
+
 async def _serve_holdfast(database: str, data_dir: Path, upstream: str) -> None:
     from bench.server import seed
     from holdfast.cli.serve import running
@@ -205,7 +234,7 @@ async def _serve_holdfast(database: str, data_dir: Path, upstream: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.proxy")
-    parser.add_argument("--serve", choices=("upstream", "bare", "holdfast"))
+    parser.add_argument("--serve", choices=("upstream", "bare", "aiohttp", "holdfast"))
     parser.add_argument("--upstream", default="")
     parser.add_argument("--database", default="")
     parser.add_argument("--data-dir", type=Path, default=Path("build/bench-proxy"))
@@ -222,6 +251,8 @@ def main() -> None:
                 runner.run(_serve_upstream())
             elif chosen.serve == "bare":
                 runner.run(_serve_bare(int(chosen.upstream)))
+            elif chosen.serve == "aiohttp":
+                runner.run(_serve_aiohttp(int(chosen.upstream)))
             else:
                 runner.run(_serve_holdfast(chosen.database, chosen.data_dir, chosen.upstream))
         return

@@ -229,6 +229,8 @@ def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
+    is_name = host[-1].isalpha()
+    alternative = x509.DNSName(host) if is_name else x509.IPAddress(ip_address(host))
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -237,7 +239,7 @@ def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .sign(key, hashes.SHA256())
     )
     (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))

@@ -1,13 +1,16 @@
 """The two routes as their callers see them: who is meant, what is missing, and how fast one may be."""
 
 import asyncio
+from pathlib import Path
 
+import httpx2
 import pytest
 
 from holdfast.events import Actor
 from holdfast.ids import opaque
-from tests.parts.capture import Captured, reply
+from tests.parts.capture import Capture, Captured, reply
 from tests.proxy.conftest import Maker, Upstream
+from tests.tokens.house import house_on
 
 
 async def code_of(upstream: Upstream, path: str, **headers: str) -> tuple[int, str]:
@@ -136,3 +139,24 @@ async def test_a_plain_account_is_served_without_the_ordinary_read(make: Maker) 
     await house.holdfast.proxy.settled()
     entries = await house.entries(account)
     assert [entry.data["path"] for entry in entries if entry.action == "proxy.called"] == ["/lab/sandbox/api/me"] * 4
+
+
+async def test_an_environment_has_so_many_calls_a_minute(tmp_path: Path, capture: Capture) -> None:
+    async with house_on("", tmp_path, proxy_calls_per_minute=2) as house, httpx2.AsyncClient(timeout=20) as client:
+        _, key = await house.holdfast.keys.create(house.environment_id, "proxy", Actor.system())
+        upstream = await Maker(house, capture, client, key.reveal())()
+        answers = [await upstream.relay("/x") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert int(answers[2].headers["retry-after"]) > 0
+        assert (await upstream.proxy("/x")).json()["code"] == 8
+        assert len(capture.requests) == 2
+
+
+async def test_an_account_whose_grant_is_dead_is_asked_for_again(make: Maker) -> None:
+    upstream = await make()
+    upstream.house.sandbox.revoke()
+    await upstream.house.expire(upstream.account)
+    answer = await upstream.relay("/x")
+    assert (answer.status_code, answer.json()["code"]) == (402, "relay_authorization_required")
+    assert "authorised again" in answer.json()["message"]
+    assert upstream.capture.requests == []
