@@ -17,7 +17,7 @@ from holdfast.accounts.expiry import MARGIN_SHARE
 _TICKS = 4194304
 """2^22 to the second: any time after 2004 is a whole number of them, so that it goes through JSON without rounding."""
 
-# A key in force, and a connection to a built-in provider: a batch has few of these pairs, so they are looked up once each.
+# A key in force, and a connection to a built-in provider. A batch has few of these pairs: each is looked up once.
 _DOOR = """
     k.revoked_at IS NULL AND c.owner_kind = 'user' AND c.method = 'oauth'
     AND NOT EXISTS (SELECT 1 FROM custom_providers AS p
@@ -75,7 +75,8 @@ SELECT :now, 'credential.read', 'api_key', '', {_columns(_LOGGED)} FROM json_eac
 _POSTGRES = f"""
 WITH door AS MATERIALIZED (
     SELECT g.place - 1 AS door, k.environment_id, k.id AS key_id, c.id AS connection_id, c.name, c.provider_slug,
-        c.scopes::text AS asked, CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
+        c.scopes::text AS asked,
+        CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
         json_build_object('connection', c.name, 'method', c.method) AS data
     FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g({", ".join(_DOORS)}, place)
     JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id

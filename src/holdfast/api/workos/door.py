@@ -15,6 +15,7 @@ from holdfast.api.workos.credentials import CredentialOperations
 from holdfast.api.workos.events import EventOperations
 from holdfast.api.workos.faults import render
 from holdfast.api.workos.integrations import IntegrationOperations
+from holdfast.api.workos.lane import TokenLane
 from holdfast.api.workos.memberships import MembershipOperations
 from holdfast.api.workos.outputs import Fault
 from holdfast.api.workos.parts import Parts
@@ -46,15 +47,15 @@ class WorkosDoor:
 
     def app(self, fallback: ASGIApp) -> ASGIApp:
         """Return the application; what is not this door's goes to `fallback`."""
-        return Dispatcher(
+        operations = Dispatcher(
             self.operations,
             authenticate=self._parts.keys.authenticate,
-            recall=self._parts.keys.recall,
             render_error=render,
             limiter=self._parts.limiter,
             max_body_bytes=self._parts.max_body_bytes,
             fallback=fallback,
         )
+        return TokenLane(operations, self._parts)
 
     def not_found(self) -> ASGIApp:
         """Return the application for addresses that nobody serves."""
