@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 
 class TokenLane:
     def __init__(self, operations: Dispatcher, parts: Parts) -> None:
-        self._operations, self._plain = operations, parts.plain
+        self.operations, self._plain = operations, parts.plain
         self._recall, self._limiter = parts.keys.recall, parts.limiter
         self._longest = min(LONGEST_BODY, parts.max_body_bytes)
         self._slugs: dict[bytes, str] = {}
@@ -44,7 +44,7 @@ class TokenLane:
         slug = self._slug(scope)
         key = None if slug is None else self._key(scope)
         if slug is None or key is None:
-            await self._operations(scope, receive, send)
+            await self.operations(scope, receive, send)
             return
         scope[COUNTED] = key.key_id
         first = await receive()
@@ -52,10 +52,10 @@ class TokenLane:
         try:
             found = None if ask is None else await self._plain.read(ask)
         except CannotOpen as error:
-            await self._operations.refuse(send, error, ask.request_id if ask else "")
+            await self.operations.refuse(send, error, ask.request_id if ask else "")
             return
         if ask is None or found is None:
-            await self._operations(scope, _again(first, receive), send)
+            await self.operations(scope, _again(first, receive), send)
             return
         await _answer(scope, send, ask.request_id, found)
 
@@ -66,7 +66,7 @@ class TokenLane:
         path = scope.get("raw_path") or b""
         slug = self._slugs.get(path)
         if slug is None and path.endswith(b"/token"):
-            slug = self._operations.parameter(OPERATION, "POST", path.decode("latin-1"), "slug")
+            slug = self.operations.parameter(OPERATION, "POST", path.decode("latin-1"), "slug")
             if slug is not None and len(self._slugs) < MOST_PATHS:
                 self._slugs[path] = slug
         return slug
