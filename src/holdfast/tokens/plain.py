@@ -21,6 +21,7 @@ from holdfast.storage import Database
 from holdfast.storage.engine import is_unavailable
 from holdfast.tokens.store import Door, Found, PlainRead, PlainReads
 from holdfast.vault import Place, Sealed, Vault
+from holdfast.vault.sealed import CannotOpen
 
 MOST_READS = 128
 """In one batch: enough to share its cost among, few enough that nobody waits long behind it."""
@@ -77,7 +78,11 @@ class PlainReader:
         if found is None or provider is None:
             return None
         place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
-        secret = await self._vault.open_fresh(Sealed(found.access), place)
+        sealed = Sealed(found.access)
+        try:
+            secret = self._vault.open(sealed, place)
+        except CannotOpen:  # with a key, perhaps, that another process has made meanwhile
+            secret = await self._vault.open_fresh(sealed, place)
         granted, absent = self._scopes_of(found, provider)
         return Live(secret, found.expires_at, granted, absent, (found.warning,) if found.warning else ())
 
