@@ -21,20 +21,22 @@ from holdfast.rooms import SANDBOX_PATH, Rooms
 
 
 def open_doors(rooms: Rooms) -> ASGIApp:
-    """Return the whole server as one ASGI app: the proxy, as its bodies are streamed; the API doors, as their calls are
-    the many; then the pages, and the sandbox in development."""
+    """Return the whole server as one ASGI app: the token read's lane; the proxy, as its bodies are streamed; the API
+    doors, as their calls are the many; then the pages, and the sandbox in development."""
     limiter = RateLimiter(rooms.config.requests_per_minute, rooms.clock)
-    workos = workos_parts(rooms, limiter)
-    app = _pages(rooms, WorkosDoor(workos), ScalekitDoor(_scalekit_parts(rooms, limiter)))
-    return ProxyDoor(
+    parts = workos_parts(rooms, limiter)
+    workos, scalekit = WorkosDoor(parts), ScalekitDoor(_scalekit_parts(rooms, limiter))
+    operations = workos.app(_pages(rooms, workos, scalekit))
+    proxy = ProxyDoor(
         rooms.proxy,
-        (RelayShape(workos), SdkProxyShape()),
+        (RelayShape(parts), SdkProxyShape()),
         authenticate=rooms.keys.authenticate,
         recall=rooms.keys.recall,
         limiter=limiter,
         calls=RateLimiter(rooms.config.proxy_calls_per_minute, rooms.clock),
-        fallback=app,
+        fallback=scalekit.app(operations),
     )
+    return workos.lane(operations, proxy)
 
 
 def workos_parts(rooms: Rooms, limiter: RateLimiter) -> WorkosParts:
@@ -80,7 +82,7 @@ def _scalekit_parts(rooms: Rooms, limiter: RateLimiter) -> ScalekitParts:
     )
 
 
-def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> ASGIApp:
+def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> Router:
     config = rooms.config
     connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, base_url=config.base_url, app_name=config.app_name)
     dashboard = Dashboard(
@@ -108,7 +110,7 @@ def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> ASGIApp:
     ]
     if rooms.sandbox is not None:
         routes.append(Mount(SANDBOX_PATH, routes=sandbox_routes(rooms.sandbox, config.base_url + SANDBOX_PATH)))
-    return scalekit.app(workos.app(Router(routes, redirect_slashes=False, default=workos.not_found())))
+    return Router(routes, redirect_slashes=False, default=workos.not_found())
 
 
 async def _alive(_request: Request) -> Response:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from holdfast.api.dispatch import WHOLE
 from holdfast.cli.http_protocol import MOST_CORKED_BYTES
 from holdfast.cli.serve import bind, uvicorn_config
 
@@ -109,3 +110,38 @@ async def test_a_caller_who_is_gone_does_no_harm() -> None:
             writer.write(_get("/slow") * 3)
             writer.transport.abort()
         assert (await _over_a_socket(port, _get("/still", "Connection: close"))).endswith(b"/still")
+
+
+async def _whole(scope: Scope, receive: Receive, send: Send) -> None:
+    """As the token read's lane: whole if the server takes it, else in messages. Paths that begin with /m never ask."""
+    body = scope["path"].encode()
+    while (await receive()).get("more_body", False):
+        pass
+    await asyncio.sleep(0.001 * (len(body) % 3))
+    length = b"%d" % len(body)
+    if scope["path"].startswith("/m") or not scope[WHOLE](scope, b"content-length: " + length + b"\r\n", body):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def test_replies_sent_whole_and_in_messages_take_turns_on_one_connection() -> None:
+    async with _served(_whole) as port:
+        with socket.create_connection(("127.0.0.1", port)) as line:
+            line.setblocking(False)
+            loop, heads = asyncio.get_running_loop(), []
+            for path in ["/whole", "/messages", "/w", "/w", "/m", "/whole"]:
+                await loop.sock_sendall(line, _get(path))
+                head, _, body = (await loop.sock_recv(line, 65_536)).partition(b"\r\n\r\n")
+                assert body == path.encode()
+                heads.append([row.split(b":")[0] for row in head.split(b"\r\n")])
+    assert heads[0] == heads[1] == [b"HTTP/1.1 200 OK", b"date", b"content-length"]
+
+
+async def test_whole_replies_to_pipelined_requests_keep_their_order_and_the_last_closes() -> None:
+    async with _served(_whole) as port:
+        paths = [("/w", "/m", "/whole", "/message")[number % 4] + str(number) for number in range(60)]
+        requests = [_get(path) for path in paths[:-1]] + [_get(paths[-1], "Connection: close")]
+        received = await _over_a_socket(port, *requests)
+        old = await _over_a_socket(port, b"GET /w HTTP/1.0\r\n\r\n")
+    assert [part.split(b"HTTP/1.1")[0].decode() for part in received.split(b"\r\n\r\n")[1:]] == paths
+    assert old.endswith(b"\r\n\r\n/w")

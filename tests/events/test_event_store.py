@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from holdfast.events import Action, Actor, Entry, store
 from holdfast.events.store import Kind
 from holdfast.ids import new_id
-from holdfast.storage import Database
+from holdfast.storage import Connection, Database
 
 CONNECTED, READ, UPDATED = Action.ACCOUNT_CONNECTED, Action.CREDENTIAL_READ, Action.ACCOUNT_UPDATED
 
@@ -93,3 +94,31 @@ async def test_an_entry_vanishes_with_the_work_it_reports(database: Database, en
     with pytest.raises(LookupError):
         await database.transact(work)
     assert await database.transact(lambda tx: store.list_entries(tx, environment_id, kinds=[Kind(READ)], limit=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "sqlite", "postgresql"),
+    [
+        ({"kinds": [Kind(CONNECTED)]}, "ix_entries_action", "ix_entries_a"),
+        ({"kinds": [Kind(CONNECTED)], "account_id": "A"}, "ix_entries_a", "ix_entries_a"),
+        ({"kinds": [Kind(READ)], "account_id": "A"}, "ix_entries_account", "ix_entries_reads"),
+        ({"kinds": [Kind(READ), Kind(UPDATED)], "account_id": "A"}, "ix_entries_account", "ix_entries_reads"),
+    ],
+)
+async def test_what_is_listed_is_found_by_an_index(
+    database: Database, environment_id: str, filters: dict[str, Any], sqlite: str, postgresql: str
+) -> None:
+    def plan(tx: Connection) -> str:
+        asked: list[tuple[str, Any]] = []
+        event.listen(tx, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
+        if tx.dialect.name == "postgresql":  # its planner reads a table of a few rows through
+            tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            tx.exec_driver_sql("ALTER TABLE entries DROP CONSTRAINT pk_entries")
+        store.list_entries(tx, environment_id, limit=50, newest_first=True, **filters)
+        statement, values = asked[-1]
+        explain = "EXPLAIN " if tx.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+        rows = tx.exec_driver_sql(explain + statement, values).all()
+        tx.rollback()
+        return " ".join(str(row) for row in rows)
+
+    assert {"sqlite": sqlite, "postgresql": postgresql}[database.dialect] in await database.transact(plan)

@@ -31,7 +31,7 @@ class Plain:
 
     async def read(self, user: str, **more: Any) -> Live | None:
         ask = PlainAsk(self.key.environment_id, self.key.key_id, self.connection.name, user, None, "req_1")
-        return await self.reader.read(replace(ask, **more))
+        return await self.reader.read(ask._replace(**more))
 
     async def account(self, **changes: Any) -> Account:
         """An account of its own, as consent leaves it but for the changes."""

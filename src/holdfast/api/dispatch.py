@@ -15,7 +15,7 @@ from holdfast.api.intake import MethodNotAllowed, log_unexpected, named, read_bo
 from holdfast.api.operations import LONGEST_ID, Answer, Call, Operation
 from holdfast.api.rate import RateLimiter
 from holdfast.api.routing import Match, Router
-from holdfast.errors import HoldfastError, Invalid, NotFound, TooMany, Unauthenticated, Unprocessable
+from holdfast.errors import Invalid, NotFound, TooMany, Unauthenticated, Unprocessable
 
 _encoder = msgspec.json.Encoder()
 
@@ -24,6 +24,12 @@ JSON_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
+
+COUNTED = "holdfast.counted"
+"""In a request's scope: the key that this request has been counted for already."""
+WHOLE = "holdfast.whole"
+"""In a request's scope, where the server offers it: sends a 200 whole, given the scope, the header lines and the body.
+Tells whether it did; if not, the reply goes the ordinary way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +53,12 @@ class Dispatcher:
         limiter: RateLimiter,
         max_body_bytes: int,
         fallback: ASGIApp,
-        recall: Callable[[str], Principal | None] = lambda _: None,
     ) -> None:
         self._operations = tuple(operations)
         self._router = Router(self._operations)
         self._queries = {op.id: QueryDecoder(op.query) for op in self._operations}
         self._bodies = {op.id: BodyDecoder(op.body) for op in self._operations if op.body is not None}
-        self._authenticate, self._recall, self._render_error = authenticate, recall, render_error
+        self._authenticate, self._render_error = authenticate, render_error
         self._limiter, self._max_body_bytes, self._fallback = limiter, max_body_bytes, fallback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,9 +76,22 @@ class Dispatcher:
                 raise MethodNotAllowed(scope["method"], match)
             answer = await self._answer(match, scope, receive, request_id)
         except Exception as error:
-            rendered = self._rendered(error, request_id)
-            answer = Answer(rendered.status, rendered.body, rendered.headers)
+            await self.refuse(send, error, request_id, head=scope["method"] == "HEAD")
+            return
         await _send(send, answer, request_id, head=scope["method"] == "HEAD")
+
+    async def refuse(self, send: Send, error: Exception, request_id: str, *, head: bool = False) -> None:
+        """Answer with an error in the door's shape."""
+        rendered = self._rendered(error, request_id)
+        await _send(send, Answer(rendered.status, rendered.body, rendered.headers), request_id, head=head)
+
+    def parameter(self, operation_id: str, method: str, raw_path: str, name: str) -> str | None:
+        """Return a parameter of a path that is this operation's, or None if it is another's or cannot be one."""
+        match = self._router.match(method, raw_path)
+        if not isinstance(match, Match) or match.operation.id != operation_id:
+            return None
+        value = match.path[name]
+        return value if len(value) <= LONGEST_ID else None
 
     async def _fall_back(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Pass on what is not this door's. What goes wrong there is answered and logged as it is here."""
@@ -89,31 +107,18 @@ class Dispatcher:
         except Exception as error:
             if begun:
                 raise
-            rendered = self._rendered(error, request_id)
-            await _send(send, Answer(rendered.status, rendered.body, rendered.headers), request_id, head=False)
+            await self.refuse(send, error, request_id)
 
     async def _answer(self, match: Match, scope: Scope, receive: Receive, request_id: str) -> Answer:
         operation = match.operation
         headers = dict(reversed(scope["headers"]))  # of a repeated header, the first counts
         token = _bearer(headers)
-        raw: bytes | None = None
-        believed = self._recall(token) if operation.swift is not None and _is_short(headers) else None
-        counted = believed is not None and self._limiter.take(believed.key_id) is None
-        if operation.swift is not None and believed is not None and counted:
-            raw = await read_body(headers, receive, self._max_body_bytes)
-            try:
-                call = self._call(match, believed, scope, headers, raw, request_id)
-            except HoldfastError:  # to be said below: to a key that is valid
-                call = None
-            swift = None if call is None else await operation.swift(call)
-            if swift is not None:
-                return swift
         principal = await self._authenticate(token)
+        counted = scope.get(COUNTED) == principal.key_id
         wait = None if counted else self._limiter.take(principal.key_id)
         if wait is not None:
             raise TooMany("too many requests with this API key: slow down", retry_after=wait)
-        if raw is None:
-            raw = await read_body(headers, receive, self._max_body_bytes) if operation.body is not None else b""
+        raw = await read_body(headers, receive, self._max_body_bytes) if operation.body is not None else b""
         reply = await operation.handler(self._call(match, principal, scope, headers, raw, request_id))
         if isinstance(reply, Answer):
             return reply
@@ -153,12 +158,6 @@ def _bearer(headers: Mapping[bytes, bytes]) -> str:
     if scheme.lower() != b"bearer" or not token:
         raise Unauthenticated("an API key is needed: send `Authorization: Bearer sk_...`")
     return token.strip().decode("latin-1")
-
-
-def _is_short(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether the body may be read before its key is checked."""
-    declared = headers.get(b"content-length", b"")
-    return declared.isdigit() and len(declared) < 5
 
 
 def _checked(path: dict[str, str]) -> dict[str, str]:

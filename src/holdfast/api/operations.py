@@ -64,8 +64,5 @@ class Operation:
     status: int = 200
     errors: tuple[int, ...] = ()
     tag: str = ""
-    swift: "Callable[[Call[Any, Any]], Awaitable[Answer | None]] | None" = None
-    """Answers the frequent case for a key that is believed, and checks the key itself. None = it is not that case:
-    nothing has happened, and the handler is called as ever."""
     idempotent_key: bool = False
     """Whether the operation documents the Idempotency-Key header."""

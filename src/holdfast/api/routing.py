@@ -10,9 +10,6 @@ from urllib.parse import unquote
 
 from holdfast.api.operations import Operation
 
-MOST_FREQUENT = 1024
-"""Paths remembered of the operations that are made to be swift: as many as anybody has connections."""
-
 
 @dataclass(slots=True)
 class _Node:
@@ -30,7 +27,6 @@ class Match:
 class Router:
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root = _Node()
-        self._frequent: dict[tuple[str, str], Match] = {}
         for operation in operations:
             self._add(operation)
 
@@ -51,9 +47,6 @@ class Router:
         A path with a NUL is unknown: nothing can be called that, and PostgreSQL text cannot even be asked for it. So is
         one that is not UTF-8: read leniently, several paths would be one.
         """
-        known = self._frequent.get((method, raw_path))
-        if known is not None:
-            return known
         if "%00" in raw_path or not _is_text(raw_path):
             return None
         # Only the leading slash goes: with `/data-integrations/` an empty slug would silently mean the list.
@@ -63,10 +56,7 @@ class Router:
             entry = node.operations.get("GET" if method == "HEAD" else method)
             if entry is not None:
                 operation, names = entry
-                found = Match(operation, {n: unquote(v) for n, v in zip(names, values, strict=True)})
-                if operation.swift is not None and len(self._frequent) < MOST_FREQUENT:
-                    self._frequent[method, raw_path] = found
-                return found
+                return Match(operation, {n: unquote(v) for n, v in zip(names, values, strict=True)})
             allowed.update(node.operations, ("HEAD",) if "GET" in node.operations else ())
         return tuple(sorted(allowed)) or None
 

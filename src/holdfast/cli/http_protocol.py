@@ -8,7 +8,10 @@ writes a reply's head and body apart, and the second system call is a good part 
 import asyncio
 from typing import Any
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from holdfast.api.dispatch import WHOLE
 
 MOST_HEAD_BYTES = 65_536
 """Twice what browsers and proxies allow. What arrives with the last of it is let through: the bound is on memory."""
@@ -32,6 +35,11 @@ class Corked:
         if self._size > MOST_CORKED_BYTES:
             self.flush()
 
+    def write_through(self, data: bytes) -> None:
+        """Write at once what is whole already, behind what is held."""
+        self.flush()
+        self._transport.write(data)
+
     def flush(self) -> None:
         if self._held:
             data = b"".join(self._held)
@@ -49,6 +57,7 @@ class Corked:
 class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
+    _default: tuple[object, bytes] = (None, b"")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
@@ -61,7 +70,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self.scope[WHOLE] = self._send_whole  # type: ignore[literal-required]
         super().on_headers_complete()
+
+    def _send_whole(self, scope: Scope, headers: bytes, body: bytes) -> bool:
+        """Send a 200 with these header lines, ours and to be trusted, in one piece: what uvicorn's `send` does
+        with a head and a body. Leaves to it whatever is not as usual: a reply begun, pipelining, a connection to
+        be closed or one that takes nothing just now."""
+        cycle = self.cycle
+        if cycle.scope is not scope or cycle.response_started or cycle.disconnected or not cycle.keep_alive:
+            return False
+        if self.pipeline or self.flow.write_paused or cycle.access_log:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        transport: Corked = self.transport  # type: ignore[assignment]
+        transport.write_through(b"".join((self._status_line(), headers, b"\r\n", body)))
+        cycle.on_response()
+        return True
+
+    def _status_line(self) -> bytes:
+        """Return the status line of a 200 and the server's own headers: a new list each second, for the date in it."""
+        default = self.server_state.default_headers
+        if self._default[0] is not default:
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in default)
+            self._default = default, b"HTTP/1.1 200 OK\r\n" + lines
+        return self._default[1]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -35,6 +35,8 @@ not; but callers wait meanwhile, and theirs time out."""
 DIRECT_SECONDS = 15.0
 """For one small statement. A server that has stopped answering, without a word, is not waited for any longer."""
 POOL_SECONDS = 10.0
+MOST_KEPT = 2
+"""Pooled connections kept for `direct`: as many as there are batches of token reads at once."""
 VANISHED_SECONDS = 10
 """Data that a host has not acknowledged for so long ends its connection: Linux alone would go on for a quarter hour."""
 _RETRIED_SQLSTATES = {"40001", "40P01", "0A000"}
@@ -58,7 +60,7 @@ class PostgresDatabase:
             hide_parameters=True,
         )
         self._running: set[asyncio.Task[Any]] = set()
-        self._kept: tuple[AsyncConnection, Any] | None = None
+        self._kept: list[tuple[AsyncConnection, Any]] = []
 
     @classmethod
     async def open(cls, url: str, *, pooler: str = "auto", connections: int = 10) -> "PostgresDatabase":
@@ -160,10 +162,10 @@ class PostgresDatabase:
                 raw.terminate()
                 await connection.invalidate()
                 await connection.close()
-            elif self._kept is not None:
+            elif len(self._kept) == MOST_KEPT:
                 await connection.close()
             else:
-                self._kept = connection, raw
+                self._kept.append((connection, raw))
 
     async def _on(self, raw: Any, work: DirectWork[T]) -> T:
         if not self._pooled:
@@ -172,8 +174,8 @@ class PostgresDatabase:
             return await work.on_postgres(raw)
 
     async def _for_direct(self) -> tuple[AsyncConnection, Any]:
-        kept, self._kept = self._kept, None
-        if kept is not None:
+        while self._kept:
+            kept = self._kept.pop()
             if not kept[1].is_closed():
                 return kept
             await kept[0].invalidate()
@@ -184,8 +186,8 @@ class PostgresDatabase:
     async def close(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=5)
-        if self._kept is not None:
-            await self._kept[0].close()
+        for connection, _ in self._kept:
+            await connection.close()
         await self._engine.dispose()
 
     # Connecting

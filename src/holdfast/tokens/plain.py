@@ -7,7 +7,7 @@ read by `TokenReader`, which explains itself.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,17 +19,19 @@ from holdfast.providers.entry import Provider
 from holdfast.secret import Secret
 from holdfast.storage import Database
 from holdfast.storage.engine import is_unavailable
-from holdfast.tokens.store import Found, PlainReads
+from holdfast.tokens.store import Door, Found, PlainRead, PlainReads
 from holdfast.vault import Place, Sealed, Vault
+from holdfast.vault.sealed import CannotOpen
 
-MOST_READS = 256
+MOST_READS = 128
 """In one batch: enough to share its cost among, few enough that nobody waits long behind it."""
+MOST_IN_FLIGHT = {"postgresql": 2, "sqlite": 1}
+"""Batches in the database at once: on PostgreSQL one is prepared while the other is there; SQLite has one thread."""
 MOST_SCOPES = 4096
 """Sets of scopes kept parsed. A deployment has as many as it has ways to consent: a handful per connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlainAsk:
+class PlainAsk(NamedTuple):
     """A user's read of the account that everybody sees, by a key that is believed: the read itself checks it."""
 
     environment_id: str
@@ -40,8 +42,7 @@ class PlainAsk:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(NamedTuple):
     """A token that was good when it left; the entry of its read is durable."""
 
     secret: Secret
@@ -63,7 +64,8 @@ class PlainReader:
         self._database, self._vault, self._clock, self._connections = database, vault, clock, connections
         self._min_ttl = min_ttl
         self._waiting: list[tuple[PlainAsk, asyncio.Future[Found | None]]] = []
-        self._batches: asyncio.Task[None] | None = None
+        self._batches: set[asyncio.Task[None] | None] = set()
+        self._most_batches = MOST_IN_FLIGHT[database.dialect]
         self._scopes: dict[tuple[str, str | None, str], tuple[list[str], list[str]]] = {}
 
     async def read(self, ask: PlainAsk) -> Live | None:
@@ -73,14 +75,19 @@ class PlainReader:
         """
         answer: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((ask, answer))
-        if self._batches is None:
-            self._batches = asyncio.ensure_future(self._run())
+        if len(self._batches) < self._most_batches:
+            # It begins when whoever else has arrived in this turn of the loop waits as well.
+            self._batches.add(asyncio.ensure_future(self._run()))
         found = await answer  # a caller who hangs up cancels this future, not the batch
         provider = None if found is None else self._connections.built_in(found.provider_slug)
         if found is None or provider is None:
             return None
         place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
-        secret = await self._vault.open_fresh(Sealed(found.access), place)
+        sealed = Sealed(found.access)
+        try:
+            secret = self._vault.open(sealed, place)
+        except CannotOpen:  # with a key, perhaps, that another process has made meanwhile
+            secret = await self._vault.open_fresh(sealed, place)
         granted, absent = self._scopes_of(found, provider)
         return Live(
             secret,
@@ -102,24 +109,37 @@ class PlainReader:
                 for (_, answer), found in zip(batch, answers, strict=True):
                     if not answer.done():
                         answer.set_result(found)
-        finally:
-            self._batches = None
+        finally:  # at once, not when the task is done: who arrives between the two would wait for nobody
+            self._batches.discard(asyncio.current_task())
 
     async def _look(self, asks: Sequence[PlainAsk]) -> Sequence[Found | None]:
         """Look a batch up. If it fails and the database is there, one of it is to blame: find it by halving."""
-        now = self._clock.now()
-        reads = [
-            (ask.environment_id, ask.key_id, ask.name, ask.user_id, ask.min_ttl, ids.new_id(now), ask.request_id)
-            for ask in asks
-        ]
         try:
-            found = await self._database.direct(PlainReads(reads, now, self._min_ttl))
+            found = await self._database.direct(self._reads(asks))
         except Exception as error:  # whatever it is, the ordinary read meets it too and says what it is
             if len(asks) == 1 or is_unavailable(error):
                 return [None] * len(asks)
             half = len(asks) // 2
             return [*await self._look(asks[:half]), *await self._look(asks[half:])]
-        return [found.get(place) for place in range(len(asks))]
+        answers: list[Found | None] = [None] * len(asks)
+        for item in found:
+            answers[item.place] = item
+        return answers
+
+    def _reads(self, asks: Sequence[PlainAsk]) -> PlainReads:
+        now = self._clock.now()
+        doors: dict[tuple[str, str, str], int] = {}
+        reads = [
+            PlainRead(
+                doors.setdefault((environment_id, key_id, name), len(doors)),
+                user_id,
+                min_ttl,
+                ids.new_id(now),
+                request_id,
+            )
+            for environment_id, key_id, name, user_id, min_ttl, request_id in asks
+        ]
+        return PlainReads([Door(*door) for door in doors], reads, now, self._min_ttl)
 
     def _scopes_of(self, found: Found, provider: Provider) -> tuple[list[str], list[str]]:
         """Return the granted and the missing scopes. Kept by their text, so what is kept cannot be out of date."""

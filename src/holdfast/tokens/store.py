@@ -8,7 +8,7 @@ holds it to `policy.decide`.
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,13 +17,17 @@ from holdfast.accounts.expiry import MARGIN_SHARE
 _TICKS = 4194304
 """2^22 to the second: any time after 2004 is a whole number of them, so that it goes through JSON without rounding."""
 
-# A key in force, a connection to a built-in provider, its owner's one account that everybody sees: active, with a token
-# that outlives what is asked, not due to be renewed, and no required scope missing. `policy` says why; whatever is not
-# plain is left to `read`, so a doubtful case may always be left out here, and never let in.
+# A key in force, and a connection to a built-in provider. A batch has few of these pairs: each is looked up once.
+_DOOR = """
+    k.revoked_at IS NULL AND c.owner_kind = 'user' AND c.method = 'oauth'
+    AND NOT EXISTS (SELECT 1 FROM custom_providers AS p
+        WHERE p.environment_id = c.environment_id AND p.slug = c.provider_slug)
+"""
+# Its owner's one account that everybody sees: active, with a token that outlives what is asked, not due to be renewed,
+# and no required scope missing. `policy` says why; whatever is not plain is left to `read`, so a doubtful case may
+# always be left out here, and never let in.
 _PLAIN = f"""
-    k.revoked_at IS NULL
-    AND c.owner_kind = 'user' AND c.method = 'oauth'
-    AND a.organization_id = '' AND a.role = 'compatibility' AND a.method = 'oauth'
+    a.organization_id = '' AND a.role = 'compatibility' AND a.method = 'oauth'
     AND a.status = 'active' AND a.access IS NOT NULL
     AND (a.expires_at IS NULL OR a.expires_at - {{now}} > CASE
         WHEN q.min_ttl IS NOT NULL THEN q.min_ttl
@@ -31,58 +35,69 @@ _PLAIN = f"""
         WHEN a.expires_at <= a.refreshed_at THEN 0
         ELSE (a.expires_at - a.refreshed_at) * {MARGIN_SHARE} END)
     AND (a."grant" IS NULL OR a.refresh_at IS NULL OR a.refresh_at > {{now}} OR a.retry_at > {{now}})
-    AND NOT EXISTS (SELECT 1 FROM custom_providers AS p
-        WHERE p.environment_id = c.environment_id AND p.slug = c.provider_slug)
-"""  # noqa: S608  (of constants, as the others here)
+"""
 _ENTRY = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
 _ENTRY += ", request_id, data"
 
-_ASKED = ("environment_id", "key_id", "name", "user_id", "min_ttl", "entry_id", "request_id")
-_SQLITE_ASKED = f"""
-WITH asked AS MATERIALIZED (
-    SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_ASKED))}
-    FROM json_each(:asked))
-"""  # noqa: S608
-_SQLITE_PLAIN = f"""
-FROM asked AS q
-CROSS JOIN api_keys AS k ON k.environment_id = q.environment_id AND k.id = q.key_id
-CROSS JOIN connections AS c ON c.environment_id = q.environment_id AND c.name = q.name
-CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.connection_id = c.id AND a.user_id = q.user_id
+_DOORS = ("environment_id", "key_id", "name")
+_ASKED = ("door", "user_id", "min_ttl")
+
+
+def _columns(names: Sequence[str]) -> str:
+    return ", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(names))
+
+
+# One row for the whole batch: with a row each, this thread would wait for the interpreter's lock at every one.
+_SQLITE_READ = f"""
+WITH door AS MATERIALIZED (
+    SELECT g.door, g.environment_id, c.id AS connection_id, c.provider_slug, c.scopes, c.required_scopes
+    FROM (SELECT key AS door, {_columns(_DOORS)} FROM json_each(:doors)) AS g
+    CROSS JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
+    CROSS JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
+    WHERE {_DOOR})
+SELECT json_group_array(json_array(q.place, a.id, a.credential_version, d.connection_id, d.provider_slug, d.scopes,
+    a.scopes, CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access),
+    CAST(a.updated_at * {_TICKS} AS INTEGER)))
+FROM (SELECT key AS place, {_columns(_ASKED)} FROM json_each(:reads)) AS q
+CROSS JOIN door AS d ON d.door = q.door
+CROSS JOIN accounts AS a ON a.environment_id = d.environment_id AND a.connection_id = d.connection_id
+    AND a.user_id = q.user_id
 WHERE {_PLAIN.format(now=":now", min_ttl=":min_ttl")}
-    AND (c.required_scopes = '[]' OR NOT EXISTS (SELECT 1 FROM json_each(c.required_scopes) AS r
+    AND (d.required_scopes = '[]' OR NOT EXISTS (SELECT 1 FROM json_each(d.required_scopes) AS r
         WHERE r.value NOT IN (SELECT g.value FROM json_each(a.scopes) AS g)))
 """  # noqa: S608
-# One row for the whole batch: with a row each, this thread would wait for the interpreter's lock at every one.
-_SQLITE_READ = f"""{_SQLITE_ASKED}
-SELECT json_group_array(json_array(q.place, a.id, a.credential_version, c.provider_slug, c.scopes, a.scopes,
-    CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access), c.id, CAST(a.updated_at * {_TICKS} AS INTEGER)))
-{_SQLITE_PLAIN}
-"""
-_SQLITE_LOG = f"""{_SQLITE_ASKED}
-INSERT INTO entries ({_ENTRY})
-SELECT q.environment_id, q.entry_id, :now, 'credential.read', 'api_key', q.key_id, a.id, c.id, q.user_id, '',
-    q.request_id, json_object('connection', c.name, 'method', a.method)
-{_SQLITE_PLAIN}
-"""
+_LOGGED = ("environment_id", "id", "actor_id", "account_id", "connection_id", "user_id", "request_id", "data")
+_SQLITE_LOG = f"""
+INSERT INTO entries (at, action, actor_kind, organization_id, {", ".join(_LOGGED)})
+SELECT :now, 'credential.read', 'api_key', '', {_columns(_LOGGED)} FROM json_each(:logged)
+"""  # noqa: S608
 
 # The account by LATERAL and LIMIT: it is one at most, and the planner must not read a small table through for it.
 _POSTGRES = f"""
-WITH found AS (
-    SELECT q.*, a.id AS account_id, a.credential_version, a.connection_id, a.method, c.provider_slug,
-        c.scopes::text AS asked, a.scopes::text AS granted, a.expires_at, a.warning, a.access, a.updated_at
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::text[], $7::text[]) WITH ORDINALITY
-        AS q({", ".join(_ASKED)}, place)
-    JOIN api_keys AS k ON k.environment_id = q.environment_id AND k.id = q.key_id
-    JOIN connections AS c ON c.environment_id = q.environment_id AND c.name = q.name
-    CROSS JOIN LATERAL (SELECT * FROM accounts AS x
-        WHERE x.environment_id = q.environment_id AND x.connection_id = c.id AND x.user_id = q.user_id
+WITH door AS MATERIALIZED (
+    SELECT g.place - 1 AS door, k.environment_id, k.id AS key_id, c.id AS connection_id, c.name, c.provider_slug,
+        c.scopes::text AS asked,
+        CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
+        json_build_object('connection', c.name, 'method', c.method) AS data
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g({", ".join(_DOORS)}, place)
+    JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
+    JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
+    WHERE {_DOOR}
+), found AS (
+    SELECT q.*, d.*, a.id AS account_id, a.credential_version, a.scopes::text AS granted, a.expires_at, a.warning,
+        a.access, a.updated_at
+    FROM unnest($4::int8[], $5::text[], $6::float8[], $7::text[], $8::text[]) WITH ORDINALITY
+        AS q({", ".join(_ASKED)}, entry_id, request_id, place)
+    JOIN door AS d USING (door)
+    CROSS JOIN LATERAL (SELECT x.* FROM accounts AS x
+        WHERE x.environment_id = d.environment_id AND x.connection_id = d.connection_id AND x.user_id = q.user_id
             AND x.organization_id = '' AND x.role = 'compatibility' LIMIT 1) AS a
-    WHERE {_PLAIN.format(now="$8::float8", min_ttl="$9::float8")}
-        AND (c.required_scopes::text = '[]' OR a.scopes::jsonb @> c.required_scopes::jsonb)
+    WHERE {_PLAIN.format(now="$9::float8", min_ttl="$10::float8")}
+        AND (d.required IS NULL OR a.scopes::jsonb @> d.required)
 ), logged AS (
     INSERT INTO entries ({_ENTRY})
-    SELECT environment_id, entry_id, $8::float8, 'credential.read', 'api_key', key_id, account_id, connection_id,
-        user_id, '', request_id, json_build_object('connection', name, 'method', method)
+    SELECT environment_id, entry_id, $9::float8, 'credential.read', 'api_key', key_id, account_id, connection_id,
+        user_id, '', request_id, data
     FROM found
 )
 SELECT place - 1, account_id, credential_version, provider_slug, asked, granted, expires_at, warning, access,
@@ -90,10 +105,28 @@ SELECT place - 1, account_id, credential_version, provider_slug, asked, granted,
 """  # noqa: S608
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Door(NamedTuple):
+    """Whose key asks, and for a token of which connection."""
+
+    environment_id: str
+    key_id: str
+    name: str
+
+
+class PlainRead(NamedTuple):
+    """One read of a batch. `door` is a place in the batch's doors; `entry_id` and `request_id` go into its entry."""
+
+    door: int
+    user_id: str
+    min_ttl: float | None
+    entry_id: str
+    request_id: str
+
+
+class Found(NamedTuple):
     """A token that can leave as it is: its read's entry is written. Scopes are JSON, as they are stored."""
 
+    place: int
     account_id: str
     credential_version: int
     provider_slug: str
@@ -108,50 +141,67 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PlainReads:
-    """A batch of reads (environment, key, connection name, user, min_ttl, entry id, request id), and their time.
+    """A batch of reads, the doors they come through, and their time.
 
-    Returns what was found by place in the batch; a read that is not plain is absent, and leaves no entry.
+    Returns what was found, each with its place in the batch; a read that is not plain is absent, and leaves no entry.
     """
 
-    reads: Sequence[tuple[str, str, str, str, float | None, str, str]]
+    doors: Sequence[Door]
+    reads: Sequence[PlainRead]
     now: float
     min_ttl: float
 
-    def on_sqlite(self, raw: sqlite3.Connection) -> dict[int, Found]:
-        asked = {"asked": msgspec.json.encode(self.reads).decode(), "now": self.now, "min_ttl": self.min_ttl}
-        found = raw.execute(_SQLITE_READ, asked).fetchone()[0]
-        if found != "[]":
-            raw.execute(_SQLITE_LOG, asked)
-        return {place: _found(*row) for place, *row in msgspec.json.decode(found)}
+    def on_sqlite(self, raw: sqlite3.Connection) -> list[Found]:
+        asked = {
+            "doors": _json(self.doors),
+            "reads": _json([read[: len(_ASKED)] for read in self.reads]),
+            "now": self.now,
+            "min_ttl": self.min_ttl,
+        }
+        rows = msgspec.json.decode(raw.execute(_SQLITE_READ, asked).fetchone()[0])
+        if not rows:
+            return []
+        data = [_json({"connection": door.name, "method": "oauth"}) for door in self.doors]
+        found, logged = [], []
+        for (
+            place,
+            account_id,
+            version,
+            connection_id,
+            provider,
+            scopes,
+            granted,
+            ends,
+            warning,
+            access,
+            updated,
+        ) in rows:
+            read = self.reads[place]
+            environment_id, key_id, _ = self.doors[read.door]
+            logged.append(
+                (
+                    environment_id,
+                    read.entry_id,
+                    key_id,
+                    account_id,
+                    connection_id,
+                    read.user_id,
+                    read.request_id,
+                    data[read.door],
+                )
+            )
+            expires_at = None if ends is None else ends / _TICKS
+            sealed = bytes.fromhex(access)
+            known = (account_id, version, provider, scopes, granted, expires_at, warning, sealed)
+            found.append(Found(place, *known, connection_id, updated / _TICKS))
+        raw.execute(_SQLITE_LOG, {"now": self.now, "logged": _json(logged)})
+        return found
 
-    async def on_postgres(self, raw: Any) -> dict[int, Found]:
-        columns = zip(*self.reads, strict=True)
-        rows = await raw.fetch(_POSTGRES, *columns, self.now, self.min_ttl)
-        return {row[0]: Found(*row[1:]) for row in map(tuple, rows)}
+    async def on_postgres(self, raw: Any) -> list[Found]:
+        doors, reads = zip(*self.doors, strict=True), zip(*self.reads, strict=True)
+        rows = await raw.fetch(_POSTGRES, *doors, *reads, self.now, self.min_ttl)
+        return list(map(Found._make, rows))
 
 
-def _found(
-    account_id: str,
-    credential_version: int,
-    provider_slug: str,
-    asked: str | None,
-    granted: str,
-    ends: int | None,
-    warning: str | None,
-    access: str,
-    connection_id: str,
-    updated: int,
-) -> Found:
-    expires_at = None if ends is None else ends / _TICKS
-    return Found(
-        account_id,
-        credential_version,
-        provider_slug,
-        asked,
-        granted,
-        expires_at,
-        warning,
-        bytes.fromhex(access),
-        connection_id,
-        updated / _TICKS,
-    )
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

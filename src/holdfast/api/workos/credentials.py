@@ -25,6 +25,7 @@ from holdfast.api.workos.outputs import (
 )
 from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.rendering import connected_account, shown_method
+from holdfast.api.workos.warnings import warnings
 from holdfast.clock import iso
 from holdfast.connections import Effective
 from holdfast.errors import Invalid, NotFound
@@ -32,10 +33,9 @@ from holdfast.providers.entry import Method
 from holdfast.providers.templates import check_config
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
-from holdfast.tokens import Ask, Inactive, Live, PlainAsk, Vended
+from holdfast.tokens import Ask, Inactive, Vended
 
 TAG = "Credentials"
-WARNING_HEADER = "x-holdfast-warning"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ class CredentialOperations:
                 id="get_access_token",
                 summary="Get a live access token, refreshed first if need be",
                 handler=self.token,
-                swift=self.plain_token,
                 body=Vend,
                 reply=TokenReply,
                 errors=(403, 404, 409),
@@ -131,34 +130,13 @@ class CredentialOperations:
             scopes=list(account.scopes),
             missing_scopes=list(found.missing_scopes),
         )
-        return Answer(200, TokenReply(active=True, access_token=token), _warnings(found))
-
-    async def plain_token(self, call: Call[Nothing, Vend]) -> Answer | None:
-        """Answer as `token` does where nothing but a user and a minimum life is asked for; None for the rest."""
-        body = call.body
-        if body.organization_id or body.connected_account_id or body.supports_multiple_connections:
-            return None
-        if body.connection_owner == "organization":
-            return None
-        key = call.principal
-        found = await self.parts.plain.read(
-            PlainAsk(key.environment_id, key.key_id, call.path["slug"], body.user_id, body.min_ttl, call.request_id)
-        )
-        if found is None:
-            return None
-        token = AccessToken(
-            access_token=found.secret.reveal(),
-            expires_at=None if found.expires_at is None else iso(found.expires_at),
-            scopes=found.scopes,
-            missing_scopes=found.missing_scopes,
-        )
-        return Answer(200, TokenReply(active=True, access_token=token), _warnings(found))
+        return Answer(200, TokenReply(active=True, access_token=token), warnings(found.warnings))
 
     async def credentials(self, call: Call[Nothing, Vend]) -> Answer:
         found = await self._read(call, ("oauth", "api_key", "client_credentials"))
         if isinstance(found, Inactive):
             return Answer(200, CredentialReply(active=False, error=found.why))
-        return Answer(200, CredentialReply(active=True, credential=_credential(found)), _warnings(found))
+        return Answer(200, CredentialReply(active=True, credential=_credential(found)), warnings(found.warnings))
 
     async def _read(self, call: Call[Nothing, Vend], methods: tuple[Method, ...]) -> Vended | Inactive:
         body = call.body
@@ -287,10 +265,3 @@ def _credential(found: Vended) -> VendedCredential:
         metadata=dict(account.kept),
         config=dict(found.config),
     )
-
-
-def _warnings(found: Vended | Live) -> dict[str, str]:
-    """Return what the caller may like to know, in a header that the SDKs ignore."""
-    words = "; ".join(found.warnings)
-    safe = "".join(c if 32 <= ord(c) < 127 else " " for c in words)
-    return {WARNING_HEADER: safe[:500]} if safe else {}

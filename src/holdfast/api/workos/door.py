@@ -15,6 +15,7 @@ from holdfast.api.workos.credentials import CredentialOperations
 from holdfast.api.workos.events import EventOperations
 from holdfast.api.workos.faults import render
 from holdfast.api.workos.integrations import IntegrationOperations
+from holdfast.api.workos.lane import TokenLane
 from holdfast.api.workos.memberships import MembershipOperations
 from holdfast.api.workos.outputs import Fault
 from holdfast.api.workos.parts import Parts
@@ -44,17 +45,20 @@ class WorkosDoor:
         )
         self._document = msgspec.json.encode(openapi("Holdfast: the WorkOS Pipes wire", self.operations, Fault))
 
-    def app(self, fallback: ASGIApp) -> ASGIApp:
+    def app(self, fallback: ASGIApp) -> Dispatcher:
         """Return the application; what is not this door's goes to `fallback`."""
         return Dispatcher(
             self.operations,
             authenticate=self._parts.keys.authenticate,
-            recall=self._parts.keys.recall,
             render_error=render,
             limiter=self._parts.limiter,
             max_body_bytes=self._parts.max_body_bytes,
             fallback=fallback,
         )
+
+    def lane(self, operations: Dispatcher, rest: ASGIApp) -> ASGIApp:
+        """Return what is to be asked before all else: the token read's own lane. `rest` leads to `operations`."""
+        return TokenLane(operations, self._parts, rest)
 
     def not_found(self) -> ASGIApp:
         """Return the application for addresses that nobody serves."""

@@ -234,8 +234,31 @@ def upgrade() -> None:
         sa.Column("data", sa.JSON(none_as_null=True), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_entries")),
     )
-    op.create_index("ix_entries_account", "entries", ["environment_id", "account_id", "id"], unique=False)
-    op.create_index("ix_entries_action", "entries", ["environment_id", "action", "id"], unique=False)
+    op.create_index(
+        "ix_entries_account",
+        "entries",
+        ["environment_id", "account_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("action <> 'credential.read'"),
+    )
+    op.create_index(
+        "ix_entries_action",
+        "entries",
+        ["environment_id", "action", "id"],
+        unique=False,
+        sqlite_where=sa.text("action <> 'credential.read'"),
+        postgresql_where=sa.text("action <> 'credential.read'"),
+    )
+    op.create_index(
+        "ix_entries_reads",
+        "entries",
+        ["account_id"],
+        unique=False,
+        postgresql_using="brin",
+        postgresql_ops={"account_id": "text_bloom_ops"},
+        postgresql_with={"pages_per_range": 32, "autosummarize": True},
+        sqlite_where=sa.text("account_id IS NULL"),
+    )
     op.create_table(
         "environments",
         sa.Column("environment_id", sa.String(length=26), nullable=False),

@@ -1,0 +1,138 @@
+"""The token read's own lane: plain ASGI ahead of the operations, from the request's bytes to the reply's.
+
+It answers one case, the frequent one: a key that is believed asks for a live token of a user's account, in a short and
+well-formed request. Whatever else comes, a mistake or a key to be checked, goes on to the operations as it came, its
+body with it, so that what a request means and how it is refused is described there alone.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from holdfast import ids
+from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, Dispatcher
+from holdfast.api.workos.inputs import Vend
+from holdfast.api.workos.outputs import AccessToken, TokenReply
+from holdfast.api.workos.parts import Parts
+from holdfast.api.workos.warnings import warnings
+from holdfast.clock import iso
+from holdfast.tokens import Live, PlainAsk
+from holdfast.vault.sealed import CannotOpen
+
+if TYPE_CHECKING:
+    from holdfast.access import Principal
+
+OPERATION = "get_access_token"
+MOST_PATHS = 1024
+"""Paths remembered: as many as anybody has connections."""
+LONGEST_BODY = 4096
+"""Bytes read before the key is checked."""
+
+_decode = msgspec.json.Decoder(Vend).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class TokenLane:
+    def __init__(self, operations: Dispatcher, parts: Parts, rest: ASGIApp | None = None) -> None:
+        """`rest` gets whatever is no plain token read; None = the operations themselves."""
+        self.operations, self._plain = operations, parts.plain
+        self._rest = operations if rest is None else rest
+        self._recall, self._limiter = parts.keys.recall, parts.limiter
+        self._longest = min(LONGEST_BODY, parts.max_body_bytes)
+        self._slugs: dict[bytes, str] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        slug = self._slug(scope)
+        key = None if slug is None else self._key(scope)
+        if slug is None or key is None:
+            await self._rest(scope, receive, send)
+            return
+        scope[COUNTED] = key.key_id
+        first = await receive()
+        ask = _ask(first, key, slug)
+        try:
+            found = None if ask is None else await self._plain.read(ask)
+        except CannotOpen as error:
+            await self.operations.refuse(send, error, ask.request_id if ask else "")
+            return
+        if ask is None or found is None:
+            await self._rest(scope, _again(first, receive), send)
+            return
+        await _answer(scope, send, ask.request_id, found)
+
+    def _slug(self, scope: Scope) -> str | None:
+        """Return the connection's name, of a path that the operations take for this one."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["query_string"]:
+            return None
+        path = scope.get("raw_path") or b""
+        slug = self._slugs.get(path)
+        if slug is None and path.endswith(b"/token"):
+            slug = self.operations.parameter(OPERATION, "POST", path.decode("latin-1"), "slug")
+            if slug is not None and len(self._slugs) < MOST_PATHS:
+                self._slugs[path] = slug
+        return slug
+
+    def _key(self, scope: Scope) -> "Principal | None":
+        """Return whom the key is believed to stand for, counting the request. Of a header, the first counts."""
+        authorization = length = None
+        for name, value in scope["headers"]:
+            if name == b"authorization" and authorization is None:
+                authorization = value
+            elif name == b"content-length" and length is None:
+                length = value
+        if authorization is None or length is None or authorization[:7] not in (b"Bearer ", b"bearer "):
+            return None
+        if not length.isdigit() or len(length) > 4 or int(length) > self._longest:
+            return None
+        key = self._recall(authorization[7:].strip().decode("latin-1"))
+        return None if key is None or self._limiter.take(key.key_id) is not None else key
+
+
+def _ask(first: Message, key: "Principal", slug: str) -> PlainAsk | None:
+    """Return what is asked for, if it is all there, well formed, and no more than a user and a minimum life."""
+    raw = first.get("body", b"")
+    if first["type"] != "http.request" or first.get("more_body", False) or b"\\u0000" in raw:
+        return None
+    try:
+        body = _decode(raw)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or not what belongs there
+        return None
+    if body.organization_id or body.connected_account_id or body.supports_multiple_connections:
+        return None
+    if body.connection_owner == "organization":
+        return None
+    return PlainAsk(key.environment_id, key.key_id, slug, body.user_id, body.min_ttl, "req_" + ids.new_id())
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """Return a `receive` that begins with a message which was read already."""
+    waiting = [first]
+
+    async def received() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return received
+
+
+async def _answer(scope: Scope, send: Send, request_id: str, found: Live) -> None:
+    secret, expires_at, scopes, missing, words = found[:5]
+    token = AccessToken(
+        access_token=secret.reveal(),
+        expires_at=None if expires_at is None else iso(expires_at),
+        scopes=scopes,
+        missing_scopes=missing,
+    )
+    body = _encode(TokenReply(active=True, access_token=token))
+    whole = scope.get(WHOLE)
+    if whole is not None and not words and whole(scope, _HEADERS % (request_id.encode(), len(body)), body):
+        return
+    headers = [(b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(body)), *JSON_HEADERS]
+    headers.extend((name.encode(), value.encode()) for name, value in warnings(words).items())
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+_HEADERS = b"x-request-id: %b\r\ncontent-length: %d\r\n" + b"".join(
+    name + b": " + value + b"\r\n" for name, value in JSON_HEADERS
+)
