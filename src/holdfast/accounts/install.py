@@ -195,6 +195,9 @@ class Accounts:
             existing = next((account for account in mine if account.role == "compatibility"), None)
             if existing is not None:
                 return existing
+        waiting = next((account for account in mine if account.status is Status.PENDING), None)
+        if waiting is not None and plan.status is not Status.PENDING:
+            return waiting  # to those who do not see such accounts this is the owner's first
         if plan.intent == "create" and mine:
             raise Conflict(
                 "this owner has a connected account here already: send connection_intent=add for another one"
