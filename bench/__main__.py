@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import Measured, children, measure, pin
+from bench.load import Measured, children, measure, measure_grpc, pin
 
 SERVER_CORE, LOAD_CORE = 0, 1
+GRPC_CALLERS = 64
+"""Fewer share too few connections to say anything."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,22 @@ def figures(engine: str, plan: Plan, database: str, database_pid: int | None) ->
                         ceilings.append(run(bare, callers, plan, []))
                         reads.append(run(server, callers, plan, pids))
                     found.append(summary(f"token_reads_{engine}_c{callers}_{name}", reads, ceilings))
+                    if callers >= GRPC_CALLERS:  # its ceiling is the same read by REST
+                        calls = [run(server, callers, plan, pids, measure_grpc) for _ in range(plan.runs)]
+                        found.append(summary(f"grpc_reads_{engine}_c{callers}_{name}", calls, reads))
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
     return found
 
 
-def run(process: Process, callers: int, plan: Plan, database: list[int]) -> Measured:
-    return measure(
+def run(
+    process: Process,
+    callers: int,
+    plan: Plan,
+    database: list[int],
+    load: Callable[..., Measured] = measure,
+) -> Measured:
+    return load(
         process.port,
         process.key,
         callers=callers,

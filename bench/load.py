@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +53,25 @@ def measure(
         script.write_text(_SCRIPT.format(key=key, accounts=accounts, seed=callers))
         command = ["taskset", "-c", str(core), wrk(), "-t1", f"-c{callers}", f"-d{seconds:g}s", "--timeout", "10s"]
         command += ["-s", str(script), f"http://127.0.0.1:{port}/data-integrations/github/token"]
-        before = cpu_seconds([server]), cpu_seconds(database)
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        after = cpu_seconds([server]), cpu_seconds(database)
+        return _measured(command, server, database)
+
+
+def measure_grpc(
+    port: int, key: str, *, callers: int, seconds: float, accounts: int, core: int, server: int, database: list[int]
+) -> Measured:
+    """As `measure`, by gRPC: a connection for every eight callers."""
+    command = ["taskset", "-c", str(core), sys.executable, "-m", "bench.grpc_load", "--port", str(port), "--key", key]
+    command += ["--connections", str(max(1, callers // 8)), "--seconds", f"{seconds:g}", "--accounts", str(accounts)]
+    return _measured(command, server, database)
+
+
+def _measured(command: list[str], server: int, database: list[int]) -> Measured:
+    before = cpu_seconds([server]), cpu_seconds(database)
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    after = cpu_seconds([server]), cpu_seconds(database)
     result = re.search(r"RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", output)
     if result is None:
-        raise SystemExit(f"bench: wrk said {output!r}")
+        raise SystemExit(f"bench: the load said {output!r}")
     requests, micros = int(result[1]), int(result[2])
     per_request = 1e6 / max(1, requests)
     return Measured(

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 import pytest
+from buf.validate import validate_pb2
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pool
 
@@ -61,6 +62,18 @@ def _shape(descriptor: Any) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_a_message_is_the_vendors(name: str) -> None:
     assert _shape(OURS[name]) == _shape(THEIRS.FindMessageTypeByName(name))
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_the_rules_of_a_messages_texts_are_the_vendors(name: str) -> None:
+    for field in THEIRS.FindMessageTypeByName(name).fields:
+        theirs = field.GetOptions().Extensions[validate_pb2.field]
+        ours = WIRE.field_rules.get(f"{name}.{field.name}") or WIRE.kind("holdfast.Rules")()
+        assert ours.required == theirs.required, field.full_name
+        for rule in ("min_len", "max_len", "pattern", "prefix"):
+            given = getattr(theirs.string, rule) if theirs.string.HasField(rule) else None
+            assert (getattr(ours, rule) if ours.HasField(rule) else None) == given, (field.full_name, rule)
+        assert list(ours.one_of) == list(getattr(theirs.string, "in")), field.full_name
 
 
 def test_enums_are_the_vendors() -> None:

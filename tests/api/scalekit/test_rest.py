@@ -57,6 +57,11 @@ def test_a_body_that_is_no_request_is_refused(web: httpx2.Client, body: str) -> 
     assert (reply.status_code, reply.json()["code"]) == (400, 3)
 
 
+def test_a_body_that_is_too_large_is_413(web: httpx2.Client) -> None:
+    reply = web.post("/api/v1/connected_accounts", content=b" " * 1_100_000)
+    assert (reply.status_code, reply.json()["code"]) == (413, 8)
+
+
 def test_without_a_token_nothing_is_read(holdfast_server: HoldfastProcess) -> None:
     reply = httpx2.post(f"{holdfast_server.base_url}/api/v1/organizations", content="{", trust_env=False)
     assert (reply.status_code, reply.json()["code"]) == (401, 16)

@@ -48,6 +48,20 @@ def test_get_or_create_makes_an_account_once_that_waits_for_its_owner(house: Hou
     assert first.authorization_type == "OAUTH"
 
 
+def test_an_account_that_waits_is_the_one_that_the_other_door_fills(house: House, client: ScalekitClient) -> None:
+    connector, identifier, tokens = house.connector(), house.new("user"), house.granted()
+    waiting = client.actions.create_connected_account(connector, identifier).connected_account
+    path = f"/user_management/users/{identifier}/connected_accounts/{connector}"
+    assert house.web.get(path).status_code == 404
+    there = house.post(f"/data-integrations/{connector}/token", user_id=identifier).json()
+    assert (there["active"], there["error"]) == (False, "not_installed")
+    filled = house.post(path, access_token=tokens.access)
+    assert filled.status_code == 201, filled.text
+    found = client.actions.get_connected_account(connector, identifier).connected_account
+    assert (found.id, found.status) == (waiting.id, "ACTIVE")
+    assert found.authorization_details["oauth_token"]["access_token"] == tokens.access
+
+
 @proves("actions.create_connected_account")
 def test_a_second_account_of_the_same_identifier_is_refused_as_existing(house: House, client: ScalekitClient) -> None:
     connector, identifier = _connected(house, client)

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from holdfast import ids
 from holdfast.api.dispatch import JSON_HEADERS, retry_after
-from holdfast.api.intake import MethodNotAllowed, log_unexpected, named, read_body
+from holdfast.api.intake import BodyTooLarge, MethodNotAllowed, log_unexpected, named, read_body
 from holdfast.api.scalekit.calls import Caller, bearers_of
 from holdfast.api.scalekit.descriptors import WIRE, Binding, Message
 from holdfast.api.scalekit.faults import HTTP_STATUS, Code, Fault, render
@@ -152,6 +152,8 @@ async def _refuse(send: Send, fault: Fault, error: Exception, request_id: str) -
     body = {"code": int(fault.code), "message": fault.text, "details": [{"@type": kind, **info}]}
     headers = {} if fault.retry_after is None else retry_after(fault.retry_after)
     status = HTTP_STATUS[fault.code]
+    if isinstance(error, BodyTooLarge):
+        status = 413  # 429 would be tried again
     if isinstance(error, MethodNotAllowed):
         status, headers = 405, {"allow": ", ".join(error.allowed)}
     await _send(send, status, json.dumps(body, ensure_ascii=False).encode(), request_id, headers)

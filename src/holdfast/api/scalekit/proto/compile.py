@@ -1,5 +1,6 @@
 """Turns the .proto files beside this one into one FileDescriptorSet. Stands alone: the build runs it by its path."""
 
+import os
 from pathlib import Path
 
 SOURCE = Path(__file__).parent
@@ -19,7 +20,7 @@ def compile_descriptors(target: Path = TARGET) -> None:
 
     well_known = Path(protoc.__file__).parent / "_proto"
     common = Path(next(iter(google.rpc.__path__))).parents[1]
-    fresh = target.with_suffix(".new")
+    fresh = target.with_suffix(f".{os.getpid()}.binpb")  # several servers may start at once
     command = ["protoc", f"-I{SOURCE}", f"-I{common}", f"-I{well_known}", "--include_imports"]
     command += [f"--descriptor_set_out={fresh}", *(path.relative_to(SOURCE).as_posix() for path in sources()), *_ALSO]
     if protoc.main(command) != 0:
