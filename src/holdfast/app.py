@@ -29,7 +29,7 @@ from holdfast.providers.loader import load_catalog
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import migrate
-from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, Sweep, TokenReader
+from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingReader, Sweep, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
@@ -120,6 +120,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         refusal_spacing=config.refusal_spacing,
     )
     reader = TokenReader(database, vault, clock, connections, accounts, refresher, min_ttl=config.min_ttl)
+    plain = PlainReader(database, vault, clock, connections, min_ttl=config.min_ttl)
     pages = ConnectPages(
         Start(accounts, factory),
         Callback(accounts, factory, connect_code_lifetime=config.connect_code_lifetime),
@@ -136,7 +137,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         imports=Imports(accounts, factory),
         removal=Removal(accounts),
         reader=reader,
-        plain=PlainReader(database, vault, clock, connections, min_ttl=config.min_ttl),
+        plain=RenewingReader(database, clock, plain, reader, refresher, min_ttl=config.min_ttl),
         begin=Begin(
             accounts,
             base_url=config.base_url,

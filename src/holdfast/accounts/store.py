@@ -1,6 +1,6 @@
 """The accounts table and all its SQL. An account is found by environment and id, or environment, connection, owner."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection as Tx
@@ -368,7 +368,11 @@ def _values(account: Account) -> dict[str, Any]:
 
 
 def _account(row: Row[Any]) -> Account:
-    at = row._mapping
+    return from_row(row._mapping)
+
+
+def from_row(at: Mapping[str, Any]) -> Account:
+    """Return the record of a whole row: its columns by name, JSON as values."""
     return Account(
         environment_id=at["environment_id"],
         id=at["id"],

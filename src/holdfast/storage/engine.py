@@ -30,6 +30,8 @@ SQLITE_BUSY_MS = 10_000
 """How long a second process (the CLI beside a running server) waits for the write lock."""
 MAX_BATCH = 256
 """Enough to share an fsync among all callers that can be waiting; bounds what one failed commit takes with it."""
+MOST_KEPT = 4
+"""Connections kept out of PostgreSQL's pool for `direct`: one each for the kinds of batches there are."""
 _RETRIED_SQLSTATES = {"40001", "40P01"}
 """Serialization failure and deadlock: PostgreSQL asks for the transaction to be run again."""
 
@@ -269,7 +271,7 @@ class PostgresDatabase:
     def __init__(self, url: str, pool_size: int = 10) -> None:
         self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
         self._running: set[asyncio.Task[Any]] = set()
-        self._kept: tuple[AsyncConnection, Any] | None = None
+        self._kept: list[tuple[AsyncConnection, Any]] = []
 
     @classmethod
     async def open(cls, url: str) -> "PostgresDatabase":
@@ -308,15 +310,14 @@ class PostgresDatabase:
 
     async def _directly(self, work: DirectWork[T]) -> T:
         """Run on a connection that is kept for this: fetching one from the pool costs as much as the statement."""
-        kept, self._kept = self._kept, None
-        connection, raw = kept or await self._checked_out()
+        connection, raw = self._kept.pop() if self._kept else await self._checked_out()
         try:
             return await work.on_postgres(raw)
         finally:
-            if raw.is_closed() or self._kept is not None:
+            if raw.is_closed() or len(self._kept) >= MOST_KEPT:
                 await connection.close()
             else:
-                self._kept = connection, raw
+                self._kept.append((connection, raw))
 
     async def _checked_out(self) -> tuple[AsyncConnection, Any]:
         connection = await self._engine.connect()
@@ -325,8 +326,8 @@ class PostgresDatabase:
     async def close(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=5)
-        if self._kept is not None:
-            await self._kept[0].close()
+        for connection, _ in self._kept:
+            await connection.close()
         await self._engine.dispose()
 
 

@@ -17,6 +17,7 @@ from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refresh
 from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader, Vended
 from holdfast.tokens.refresh import Refresher
+from holdfast.tokens.renewals import RenewingReader
 from holdfast.tokens.sweep import Sweep
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "RefreshOutcome",
     "Refreshed",
     "Refresher",
+    "RenewingReader",
     "RetryAt",
     "Sweep",
     "TokenReader",
