@@ -368,7 +368,7 @@ def _values(account: Account) -> dict[str, Any]:
 
 
 def _account(row: Row[Any]) -> Account:
-    return from_row(row._mapping)
+    return from_row(dict(row._mapping))
 
 
 def from_row(at: Mapping[str, Any]) -> Account:

@@ -14,7 +14,7 @@ MOST = 256
 
 
 class Joined(Generic[A, T]):
-    """`run` answers a batch, in its order, in one transaction: None for an ask that it leaves to the caller's own means.
+    """`run` answers a batch in its order: None for an ask that it leaves to the caller's own means.
 
     A batch that fails is halved until the ask to blame is alone; that one is answered None, as are all if it is the
     database that is away. So None never says why: whatever the caller does next meets the reason and tells it.

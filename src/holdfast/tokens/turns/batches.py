@@ -1,5 +1,7 @@
 """Turns taken and settled many at once. What can go wrong here is left to the slow path, which meets it again."""
 
+import contextlib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +21,7 @@ from holdfast.storage import Database
 from holdfast.storage.joined import Joined
 from holdfast.tokens import policy
 from holdfast.tokens.outcome import Refreshed
-from holdfast.tokens.turns.store import Pair, Settings, SettlePairs, Take
+from holdfast.tokens.turns.store import Pair, SettlePairs, Stamps, Take
 from holdfast.tokens.verdict import Turn, Verdict, fingerprint_of, needs_intent
 from holdfast.vault import Vault
 
@@ -32,9 +34,9 @@ _Place = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """A connection as it stands for some owner. Kept by the text of all that is stored of it, so never out of date."""
+    """A connection as it stands for some owner. It is used only where the statement finds its stamp unchanged."""
 
-    text: str
+    stamp: str
     effective: Effective
     client: Client | None
 
@@ -99,18 +101,27 @@ class Turns:
     # Batches
 
     async def _take(self, seen: Sequence[Account]) -> Sequence[Turn | None]:
-        settings = await self._current(list(dict.fromkeys(map(_place, seen))))
-        asks: list[tuple[str, str, int, str | None]] = []
+        turns = await self._try_to_take(seen)
+        left = {number: _place(seen[number]) for number, turn in enumerate(turns) if turn is None}
+        if left:
+            changed = await self._learn(list(dict.fromkeys(left.values())))
+            again = [number for number, place in left.items() if place in changed]
+            for number, turn in zip(again, await self._try_to_take([seen[number] for number in again]), strict=True):
+                turns[number] = turn
+        return turns
+
+    async def _try_to_take(self, seen: Sequence[Account]) -> list[Turn | None]:
+        """Take what is free and whose setting is known as it is now: the statement compares its stamp."""
+        asks: list[tuple[str, str, int, str | None, str]] = []
         able: list[tuple[int, _Setting]] = []
         for number, account in enumerate(seen):
-            setting = settings.get(_place(account))
+            setting = self._settings.get(_place(account))
             if setting is None or _is_refused(setting.effective, account):
                 continue
-            try:
-                asks.append((account.environment_id, account.id, account.version, self._print(account, setting)))
-            except HoldfastError:  # its stored secret does not open
-                continue
-            able.append((number, setting))
+            with contextlib.suppress(HoldfastError):  # its stored secret does not open
+                known = self._print(account, setting), setting.stamp
+                asks.append((account.environment_id, account.id, account.version, *known))
+                able.append((number, setting))
         turns: list[Turn | None] = [None] * len(seen)
         if asks:
             fences = await self._database.direct(Take(asks, self._owner, self._lease_seconds, self._clock.now()))
@@ -129,23 +140,24 @@ class Turns:
 
     # Settings
 
-    async def _current(self, places: Sequence[_Place]) -> dict[_Place, _Setting]:
-        texts = await self._database.direct(Settings(places))
-        found: dict[_Place, _Setting] = {}
-        for number, text in texts.items():
-            place = places[number]
-            known = self._settings.get(place)
-            if known is None or known.text != text:
-                known = await self._database.transact(lambda tx, place=place, text=text: self._load(tx, place, text))
-                if known is None:
-                    continue
-                if len(self._settings) >= MOST_SETTINGS:
-                    self._settings.clear()
-                self._settings[place] = known
-            found[place] = known
-        return found
+    async def _learn(self, places: Sequence[_Place]) -> set[_Place]:
+        """Work out the settings that are new or have changed, and return which those were."""
+        stamps = await self._database.direct(Stamps(places))
+        found = {places[number]: stamp for number, stamp in stamps.items()}
+        changed = {place for place, stamp in found.items() if not self._knows(place, stamp)}
+        for place in changed:
+            setting = await self._database.transact(functools.partial(self._load, place=place, stamp=found[place]))
+            if len(self._settings) >= MOST_SETTINGS:
+                self._settings.clear()
+            if setting is not None:
+                self._settings[place] = setting
+        return changed
 
-    def _load(self, tx: Tx, place: _Place, text: str) -> _Setting | None:
+    def _knows(self, place: _Place, stamp: str) -> bool:
+        known = self._settings.get(place)
+        return known is not None and known.stamp == stamp
+
+    def _load(self, tx: Tx, *, place: _Place, stamp: str) -> _Setting | None:
         environment_id, connection_id, organization_id, client_ref = place
         connection = connection_store.by_id(tx, environment_id, connection_id)
         if connection is None:
@@ -155,7 +167,7 @@ class Turns:
         except HoldfastError:  # its provider's definition is gone
             return None
         client = connection_store.client(tx, environment_id, client_ref) if client_ref else None
-        return _Setting(text, effective, client)
+        return _Setting(stamp, effective, client)
 
 
 def _place(account: Account) -> _Place:

@@ -1,8 +1,8 @@
-"""The SQL of turns: batches in the engines' own SQL, on the drivers' connections, as `tokens/store.py` has it for reads.
+"""The SQL of turns: batches in the engines' own SQL on the drivers' connections, as `tokens/store.py` has it for reads.
 
 On PostgreSQL rows are locked with SKIP LOCKED: two processes' batches may name the same accounts in any order, and who
-never waits for a lock cannot deadlock. What was skipped is done one by one. On SQLite the one writer thread runs a batch
-as a few statements whose question and answer travel as one value each.
+never waits for a lock cannot deadlock. What was skipped is done one by one. On SQLite the one writer thread runs a
+batch as a few statements whose question and answer travel as one value each.
 """
 
 import sqlite3
@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import LargeBinary, Table
 
 from holdfast.connections.store import clients, connections, overrides
+from holdfast.providers.store import custom_providers
 
 
 def _whole(table: Table, alias: str) -> str:
@@ -25,61 +26,74 @@ def _whole(table: Table, alias: str) -> str:
     return f"json_array({columns})"
 
 
-_SETTING = ("environment_id", "connection_id", "organization_id", "client_ref")
+# All that is stored of how an account's connection stands for it; `of` names the connection, organization and client.
 _SETTING_FROM = """
-{join} connections AS c ON c.environment_id = q.environment_id AND c.id = q.connection_id
-LEFT JOIN clients AS l ON l.environment_id = q.environment_id AND l.id = q.client_ref
-LEFT JOIN overrides AS o ON o.environment_id = q.environment_id AND o.organization_id = q.organization_id
-    AND o.name = c.name AND q.organization_id <> ''
+JOIN connections AS c ON c.environment_id = {of}.environment_id AND c.id = {of}.connection_id
+LEFT JOIN clients AS l ON l.environment_id = {of}.environment_id AND l.id = {of}.client_ref
+LEFT JOIN overrides AS o ON o.environment_id = {of}.environment_id AND o.organization_id = {of}.organization_id
+    AND o.name = c.name AND {of}.organization_id <> ''
 LEFT JOIN custom_providers AS p ON p.environment_id = c.environment_id AND p.slug = c.provider_slug
 """
-_POSTGRES_SETTINGS = f"""
-SELECT q.place - 1, concat_ws('|', c::text, l::text, o::text, p::text)
+# Its stamp changes whenever any of it does. A row version of PostgreSQL is known by its place and who wrote it:
+# https://www.postgresql.org/docs/current/ddl-system-columns.html. SQLite has nothing like it, so there the stamp is all
+# of it as text.
+_POSTGRES_STAMP = "concat_ws(' '" + "".join(
+    f", coalesce(concat({row}.ctid, {row}.xmin, {row}.updated_at), '-')" for row in "clop"
+)
+_POSTGRES_STAMP += ")"
+_SQLITE_STAMP = " || ".join(
+    _whole(table, row) for table, row in ((connections, "c"), (clients, "l"), (overrides, "o"), (custom_providers, "p"))
+)
+_SETTING = ("environment_id", "connection_id", "organization_id", "client_ref")
+_POSTGRES_STAMPS = f"""
+SELECT q.place - 1, {_POSTGRES_STAMP}
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS q({", ".join(_SETTING)}, place)
-{_SETTING_FROM.format(join="JOIN")}
-"""  # noqa: S608
-_SQLITE_SETTINGS = f"""
+{_SETTING_FROM.format(of="q")}
+"""  # noqa: S608  (of constants, as the others here)
+_SQLITE_STAMPS = f"""
 WITH q AS MATERIALIZED (
     SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_SETTING))}
     FROM json_each(:asked))
-SELECT q.place, {_whole(connections, "c")} || {_whole(clients, "l")} || {_whole(overrides, "o")} || ifnull(p.entry, '')
-FROM q {_SETTING_FROM.format(join="CROSS JOIN")}
+SELECT q.place, {_SQLITE_STAMP} FROM q {_SETTING_FROM.format(of="q")}
 """  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Return all that is stored of connections (environment, connection, organization, client) as text: equal text,
-    nothing has changed. Absent where the connection is."""
+class Stamps:
+    """Return the stamps of settings (environment, connection, organization, client) by place in the batch; absent
+    where the connection is. Equal stamps: nothing has changed."""
 
     places: Sequence[tuple[str, str, str, str]]
 
     def on_sqlite(self, raw: sqlite3.Connection) -> dict[int, str]:
         asked = {"asked": msgspec.json.encode(self.places).decode()}
-        return dict(raw.execute(_SQLITE_SETTINGS, asked).fetchall())
+        return dict(raw.execute(_SQLITE_STAMPS, asked).fetchall())
 
     async def on_postgres(self, raw: Any) -> dict[int, str]:
-        return dict(map(tuple, await raw.fetch(_POSTGRES_SETTINGS, *zip(*self.places, strict=True))))
+        return dict(map(tuple, await raw.fetch(_POSTGRES_STAMPS, *zip(*self.places, strict=True))))
 
 
-_TAKE = ("environment_id", "id", "version", "print")
+_TAKE = ("environment_id", "id", "version", "print", "stamp")
 # `version` is as it was when the account was read: nothing but lease, intent and notices has changed since, so that the
 # record in hand is what reading again would give. An open intent is for `refresh` to resolve.
 _FREE = """
     a.version = q.version AND a.status = 'active' AND a.intent_at IS NULL
     AND (a.retry_at IS NULL OR a.retry_at <= {now}) AND (a.lease_until IS NULL OR a.lease_until < {database_now})
+    AND q.stamp = {stamp}
 """
+_POSTGRES_NOW = "extract(epoch from clock_timestamp())::float8"
 _POSTGRES_TAKE = f"""
 WITH free AS (
     SELECT a.environment_id, a.id, q.place, q.print
-    FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[]) WITH ORDINALITY AS q({", ".join(_TAKE)}, place)
+    FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[]) WITH ORDINALITY
+        AS q({", ".join(_TAKE)}, place)
     JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
-    WHERE {_FREE.format(now="$5::float8", database_now="extract(epoch from clock_timestamp())::float8")}
+    {_SETTING_FROM.format(of="a")}
+    WHERE {_FREE.format(now="$6::float8", database_now=_POSTGRES_NOW, stamp=_POSTGRES_STAMP)}
     FOR NO KEY UPDATE OF a SKIP LOCKED
 )
-UPDATE accounts AS a SET lease_owner = $6, fence = a.fence + 1,
-    lease_until = extract(epoch from clock_timestamp())::float8 + $7::float8,
-    intent_print = free.print, intent_at = CASE WHEN free.print IS NULL THEN NULL ELSE $5::float8 END
+UPDATE accounts AS a SET lease_owner = $7, fence = a.fence + 1, lease_until = {_POSTGRES_NOW} + $8::float8,
+    intent_print = free.print, intent_at = CASE WHEN free.print IS NULL THEN NULL ELSE $6::float8 END
 FROM free WHERE a.environment_id = free.environment_id AND a.id = free.id
 RETURNING free.place - 1, a.fence
 """  # noqa: S608
@@ -92,7 +106,8 @@ WITH q AS MATERIALIZED (
 _SQLITE_TAKE_WHICH = f"""{_SQLITE_TAKE_ASKED}
 SELECT json_group_array(json_array(q.place, a.fence + 1))
 FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
-WHERE {_FREE.format(now=":now", database_now=_SQLITE_NOW)}
+{_SETTING_FROM.format(of="a")}
+WHERE {_FREE.format(now=":now", database_now=_SQLITE_NOW, stamp=_SQLITE_STAMP)}
 """  # noqa: S608
 _SQLITE_TAKE = f"""{_SQLITE_TAKE_ASKED}
 UPDATE accounts AS a SET lease_owner = :owner, fence = a.fence + 1, lease_until = {_SQLITE_NOW} + :seconds,
@@ -103,10 +118,10 @@ FROM q WHERE a.environment_id = q.environment_id AND a.id = q.id AND q.place IN 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Take the leases of a batch (environment, account, version, fingerprint for the intent or None) and open the
-    intents. Returns the fence of each that was taken, by place in the batch."""
+    """Take the leases of a batch (environment, account, version, fingerprint for the intent or None, the setting's
+    stamp) and open the intents. Returns the fence of each that was taken, by place in the batch."""
 
-    asks: Sequence[tuple[str, str, int, str | None]]
+    asks: Sequence[tuple[str, str, int, str | None, str]]
     owner: str
     seconds: float
     now: float
@@ -160,7 +175,8 @@ _OURS = "a.fence = q.fence AND a.credential_version = q.former_version AND a.sta
 _NEW = """
     status = 'active', reason = NULL, detail = NULL, expires_at = q.expires_at,
     grant_expires_at = q.grant_expires_at, consent_ends_at = q.consent_ends_at, refresh_at = q.refresh_at,
-    sweep_at = q.sweep_at, refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0, warning = q.warning,
+    sweep_at = q.sweep_at, refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
+    warning = q.warning,
     intent_at = NULL, intent_print = NULL, credential_version = q.credential_version, updated_at = q.updated_at,
     version = a.version + 1, lease_owner = NULL, lease_until = NULL
 """
