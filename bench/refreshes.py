@@ -2,14 +2,13 @@
 
 import tempfile
 from pathlib import Path
-from statistics import median
 
 from bench.load import Measured, measure
 from bench.machine import LOAD_CORE, SERVER_CORE
 from bench.plan import Failed, Figure, Plan
 from bench.processes import Postgres, Process, counted, flags, postgres, started
+from bench.reads import compared
 
-NAMES = ("refreshes_one_core", "refreshes_one_core_c16", "refreshes_sqlite")
 LIFE = 1
 """Seconds that a token lives: over before its account's turn comes round again."""
 
@@ -41,21 +40,7 @@ def _measured(plan: Plan, callers: int, database: Postgres | None) -> Figure:
                 runs.append(_run(plan, callers, server, endpoint, database, at))
                 at = (at + runs[-1].requests + callers) % plan.refresh_accounts
     name = "refreshes_one_core" if database else "refreshes_sqlite"
-    value, ceiling = median(run.per_second for run in runs), median(item.per_second for item in ceilings)
-    return Figure(
-        name if callers == 64 else f"{name}_c{callers}",
-        round(value, 1),
-        "refreshes/s",
-        len(runs),
-        p99_ms=round(median(run.p99_ms for run in runs), 2),
-        ceiling=round(ceiling, 1),
-        ratio=round(value / ceiling, 3),
-        more={
-            "p50_ms": round(median(run.p50_ms for run in runs), 2),
-            "server_us": round(median(run.server_us for run in runs), 1),
-            "database_us": round(median(run.database_us for run in runs), 1),
-        },
-    )
+    return compared(name if callers == 64 else f"{name}_c{callers}", runs, ceilings, "refreshes/s")
 
 
 def _run(
@@ -69,7 +54,7 @@ def _run(
         seconds=plan.seconds,
         accounts=plan.refresh_accounts,
         server=[server.pid],
-        database=database.pids(SERVER_CORE) if database else [],
+        database=(lambda: database.pids(SERVER_CORE)) if database else None,
         order="in_turn",
         first=first,
         checked=True,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -81,6 +82,8 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
     uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app))
     server = Server(uvicorn_server)
     _stop_on_signals(server)
+    # What a start makes stays for good: the collector need not walk the catalogue and the schema again and again.
+    gc.freeze()
     task = asyncio.ensure_future(uvicorn_server.serve(sockets=list(sockets)))
     task.add_done_callback(lambda _: server.ended.set())
     try:
