@@ -12,6 +12,10 @@ T = TypeVar("T")
 MOST = 256
 """Asks in one batch: enough to share its cost among, few enough that nobody waits long behind it."""
 
+GATHERING_TURNS = 3
+"""Turns of the event loop, some 10 us each, before a batch leaves: what has arrived on other sockets meanwhile comes
+along, which makes batches under load half as large again. No timer: an ask that comes alone waits for nothing else."""
+
 
 class Joined(Generic[A, T]):
     """`run` answers a batch in its order: None for an ask that it leaves to the caller's own means.
@@ -36,6 +40,8 @@ class Joined(Generic[A, T]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                for _ in range(GATHERING_TURNS):
+                    await asyncio.sleep(0)
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 answers = await self._answers([ask for ask, _ in batch])
                 for (_, answer), value in zip(batch, answers, strict=True):
