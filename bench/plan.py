@@ -11,6 +11,8 @@ class Failed(Exception):
 @dataclass(frozen=True)
 class Plan:
     callers: tuple[int, ...]
+    own_core_callers: tuple[int, ...]
+    """Of them, those that are measured with the server alone on its core too."""
     runs: int
     seconds: float
     accounts: int
@@ -26,6 +28,7 @@ class Plan:
 
 LONG = Plan(
     callers=(1, 16, 64, 256),
+    own_core_callers=(1, 16, 64, 256),
     runs=5,
     seconds=5.0,
     accounts=100_000,
@@ -36,6 +39,7 @@ LONG = Plan(
 )
 QUICK = Plan(
     callers=(1, 64),
+    own_core_callers=(64,),
     runs=3,
     seconds=1.0,
     accounts=1_000,

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,11 +93,9 @@ def postgres() -> Iterator[Postgres]:
         server.cleanup()
 
 
-def counted(port: int) -> dict[str, Any]:
-    """Ask the token endpoint what it has seen."""
-    import urllib.request
-
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=10) as reply:
+def counted(port: int, *, anew: bool = False) -> dict[str, Any]:
+    """Ask the token endpoint what it has seen, and to begin anew."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{'reset' if anew else 'count'}", timeout=10) as reply:
         found: dict[str, Any] = json.loads(reply.read())
         return found
 

@@ -34,10 +34,11 @@ def _engine(plan: Plan, only: str, engine: str, database: Postgres | None) -> li
         url = database.fresh_database() if database else ""
         place = flags(database=url, data_dir=folder, accounts=plan.accounts)
         with started("bare") as bare, started("holdfast", *place) as server:
-            for core, where in ((SERVER_CORE, "one_core"), (LOAD_CORE, "own_core")):
-                if database is None and where == "own_core":
-                    continue
-                for callers in plan.callers:
+            for core, where, numbers in (
+                (SERVER_CORE, "one_core", plan.callers),
+                (LOAD_CORE, "own_core", plan.own_core_callers if database else ()),
+            ):
+                for callers in numbers:
                     name = f"token_reads_{engine}_c{callers}_{where}"
                     if not only or only in name:
                         found.append(_figure(name, plan, callers, server, bare, database, core))

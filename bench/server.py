@@ -38,14 +38,16 @@ def bare() -> ASGIApp:
 
 
 def token_endpoint(life: int) -> ASGIApp:
-    """Grant whatever asks by refresh token a new pair, strictly rotated, of so many seconds; count at /count."""
+    """Grant whatever asks by refresh token a new pair of so many seconds; tell at /count how often."""
     seen = {"requests": 0, "first": 0.0, "last": 0.0}
     access = "x" * (TOKEN_LENGTH - 12)
 
     async def handler(scope: Scope, receive: Receive, send: Send) -> None:
         await _whole(receive)
-        if scope["path"] == "/count":
+        if scope["path"] in ("/count", "/reset"):
             body = json.dumps(seen).encode()
+            if scope["path"] == "/reset":
+                seen.update(requests=0, first=0.0, last=0.0)
         else:
             seen["requests"] += 1
             seen["last"] = time.time()

@@ -18,15 +18,15 @@ STUCK_SECONDS = 30
 def run(plan: Plan) -> list[Figure]:
     """Let one process on PostgreSQL, both on one core, renew so many due accounts at one provider."""
     rates, ceilings, server_us, database_us = [], [], [], []
-    with postgres() as database:
+    with (
+        postgres() as database,
+        started("endpoint", *flags(life=LIFE), core=LOAD_CORE) as endpoint,
+        started("endpoint", *flags(life=LIFE)) as alone,
+    ):
         for _ in range(plan.runs):
-            with (
-                tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder,
-                started("endpoint", *flags(life=LIFE), core=LOAD_CORE) as endpoint,
-                started("endpoint", *flags(life=LIFE)) as alone,
-            ):
-                bare = measure(alone.port, "none", callers=64, seconds=1, accounts=1, server=[alone.pid])
-                ceilings.append(bare.per_second)
+            bare = measure(alone.port, "none", callers=64, seconds=1, accounts=1, server=[alone.pid])
+            ceilings.append(bare.per_second)
+            with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
                 place = flags(
                     database=database.fresh_database(),
                     data_dir=folder,
@@ -36,12 +36,13 @@ def run(plan: Plan) -> list[Figure]:
                 )
                 with started("holdfast", *place):
                     pass  # seeded; a sweep that looks from the start would begin in the middle of it
+                counted(endpoint.port, anew=True)
+                before = cpu_seconds(database.pids(SERVER_CORE))
                 with started("holdfast", *place, "--sweep-interval", str(SWEEP_INTERVAL)) as server:
-                    pids = database.pids(SERVER_CORE)
-                    before = cpu_seconds([server.pid]), cpu_seconds(pids)
+                    began = cpu_seconds([server.pid])
                     seen = _swept(endpoint.port, plan.due, lambda: database.pids(SERVER_CORE))
-                    server_us.append((cpu_seconds([server.pid]) - before[0]) / plan.due * 1e6)
-                    database_us.append((cpu_seconds(database.pids(SERVER_CORE)) - before[1]) / plan.due * 1e6)
+                    server_us.append((cpu_seconds([server.pid]) - began) / plan.due * 1e6)
+                    database_us.append((cpu_seconds(database.pids(SERVER_CORE)) - before) / plan.due * 1e6)
                 rates.append(plan.due / (seen["last"] - seen["first"]))
     value, ceiling = median(rates), median(ceilings)
     more = {"server_us": round(median(server_us), 1), "database_us": round(median(database_us), 1)}
