@@ -75,7 +75,7 @@ def measure(
     path: str = "/data-integrations/github/token",
     checked: bool = False,
 ) -> Measured:
-    """Load the server on loopback from the load's core for so many seconds, with so many connections.
+    """Load the server on loopback from the load's core for so many whole seconds, with so many connections.
 
     `database` returns the processes behind the server, as they are now. Raises Failed for any answer that is not 200;
     with `checked`, also for one without a token.
@@ -90,10 +90,13 @@ def measure(
             check=_CHECK if checked else "",
         )
         script.write_text(text)
-        command = [wrk(), "-t1", f"-c{callers}", f"-d{seconds:g}s", "--timeout", "10s"]
+        command = [wrk(), "-t1", f"-c{callers}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
         command = pinned([*command, "-s", str(script), f"http://127.0.0.1:{port}{path}"], LOAD_CORE)
         before = cpu_seconds(server), cpu_seconds(database() if database else ())
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"wrk failed: {done.stderr[:300] or done.stdout[:300]}")
+        output = done.stdout
         # Asked again: a database makes processes as connections come, and they begin at nothing.
         after = cpu_seconds(server), cpu_seconds(database() if database else ())
     result = re.search(r"RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", output)

@@ -1,5 +1,7 @@
 """Whether a read costs the same among a million accounts as among a thousand, and what an account takes on disk."""
 
+import contextlib
+import sqlite3
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -69,7 +71,9 @@ def _bytes(folder: Path, url: str, database: Postgres | None) -> int:
     """Return what the accounts take, their indexes included; nothing else has been written yet."""
     if database is not None:
         return int(database.sql("SELECT pg_total_relation_size('accounts')", url))
-    return sum(file.stat().st_size for file in folder.glob("holdfast.db*"))
+    with contextlib.closing(sqlite3.connect(folder / "holdfast.db")) as raw:
+        pages, size = (raw.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return int(pages * size)
 
 
 def _short(count: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 
 from holdfast import ids
 from holdfast.accounts import Account, Status
@@ -24,6 +25,8 @@ from holdfast.tokens.outcome import Refreshed
 from holdfast.tokens.turns.store import Pair, SettlePairs, Stamps, Take
 from holdfast.tokens.verdict import Turn, Verdict, fingerprint_of, needs_intent
 from holdfast.vault import Vault
+
+_log = structlog.get_logger("holdfast.tokens")
 
 MOST_SETTINGS = 4096
 """Connections kept worked out, with what an organization has set for them."""
@@ -104,10 +107,15 @@ class Turns:
         turns = await self._try_to_take(seen)
         left = {number: _place(seen[number]) for number, turn in enumerate(turns) if turn is None}
         if left:
-            changed = await self._learn(list(dict.fromkeys(left.values())))
-            again = [number for number, place in left.items() if place in changed]
-            for number, turn in zip(again, await self._try_to_take([seen[number] for number in again]), strict=True):
-                turns[number] = turn
+            try:
+                changed = await self._learn(list(dict.fromkeys(left.values())))
+                again = [number for number, place in left.items() if place in changed]
+                for number, turn in zip(
+                    again, await self._try_to_take([seen[number] for number in again]), strict=True
+                ):
+                    turns[number] = turn
+            except Exception as error:  # what has been taken must not be given up with what has not
+                _log.warning("turns_left_to_the_slow_path", error=type(error).__name__)
         return turns
 
     async def _try_to_take(self, seen: Sequence[Account]) -> list[Turn | None]:
