@@ -40,9 +40,9 @@ lint: $(VENV)/dev.stamp  ## Check style, types and the floors
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/dev.stamp  ## Measure token reads beside their ceiling (QUICK=1: under two minutes)
+bench: $(VENV)/dev.stamp  ## Measure reads, refreshes, the sweep, memory, start (QUICK=1: two minutes; ONLY=refreshes)
 	@command -v wrk > /dev/null || { apt-get update -qq && apt-get install -y -qq wrk > /dev/null; }
-	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 # Chromium is Debian's; elsewhere bring your own: CHROMIUM=/path/to/chromium
 .PHONY: browser

@@ -1,115 +1,116 @@
-"""Loading a server with wrk, and reading what it and the processes it loads have used."""
+"""Loading a server with wrk, and reading what it and the processes behind it have used meanwhile."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from bench.machine import LOAD_CORE, cpu_seconds, pinned
+from bench.plan import Failed
 
 _SCRIPT = """
 math.randomseed({seed})
 wrk.method = "POST"
 wrk.headers["Authorization"] = "Bearer {key}"
 wrk.headers["Content-Type"] = "application/json"
+local at = {first} - 1
 request = function()
-  return wrk.format(nil, nil, nil, '{{"user_id":"user_' .. math.random(0, {accounts} - 1) .. '"}}')
+  {choose}
+  return wrk.format(nil, nil, nil, '{{"user_id":"user_' .. at .. '"}}')
 end
+{check}
 done = function(summary, latency, requests)
   io.write(string.format("RESULT %d %d %.1f %.1f %d\\n", summary.requests, summary.duration,
     latency:percentile(50), latency:percentile(99),
     summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
 end
 """
-_UNITS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_CHOOSE = {
+    "random": "at = math.random(0, {accounts} - 1)",
+    "in_turn": "at = (at + 1) % {accounts}",
+}
+# wrk counts what is not 2xx or 3xx; a read without a token is 200 all the same.
+_CHECK = """
+response = function(status, headers, body)
+  if status == 200 and not string.find(body, '"access_token"', 1, true) then
+    io.write("NO TOKEN " .. string.sub(body, 1, 200) .. "\\n")
+  end
+end
+"""
 
 
 @dataclass(frozen=True)
 class Measured:
+    requests: int
     per_second: float
     p50_ms: float
     p99_ms: float
-    failed: int
     server_us: float
-    """CPU microseconds of the server's process per request."""
+    """CPU microseconds of the server's process per request, and of the database's."""
     database_us: float
 
 
 def wrk() -> str:
     found = shutil.which("wrk")
     if found is None:
-        raise SystemExit("bench: wrk is needed (apt-get install wrk)")
+        raise Failed("wrk is needed (apt-get install wrk)")
     return found
 
 
 def measure(
-    port: int, key: str, *, callers: int, seconds: float, accounts: int, core: int, server: int, database: list[int]
+    port: int,
+    key: str,
+    *,
+    callers: int,
+    seconds: float,
+    accounts: int,
+    server: Sequence[int],
+    database: Callable[[], Sequence[int]] | None = None,
+    order: Literal["random", "in_turn"] = "random",
+    first: int = 0,
+    path: str = "/data-integrations/github/token",
+    checked: bool = False,
 ) -> Measured:
-    """Load the server on loopback from one core for so many seconds, with so many connections."""
+    """Load the server on loopback from the load's core for so many whole seconds, with so many connections.
+
+    `database` returns the processes behind the server, as they are now. Raises Failed for any answer that is not 200;
+    with `checked`, also for one without a token.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "reads.lua"
-        script.write_text(_SCRIPT.format(key=key, accounts=accounts, seed=callers))
-        command = ["taskset", "-c", str(core), wrk(), "-t1", f"-c{callers}", f"-d{seconds:g}s", "--timeout", "10s"]
-        command += ["-s", str(script), f"http://127.0.0.1:{port}/data-integrations/github/token"]
-        return _measured(command, server, database)
-
-
-def measure_grpc(
-    port: int, key: str, *, callers: int, seconds: float, accounts: int, core: int, server: int, database: list[int]
-) -> Measured:
-    """As `measure`, by gRPC: a connection for every eight callers."""
-    command = ["taskset", "-c", str(core), sys.executable, "-m", "bench.grpc_load", "--port", str(port), "--key", key]
-    command += ["--connections", str(max(1, callers // 8)), "--seconds", f"{seconds:g}", "--accounts", str(accounts)]
-    return _measured(command, server, database)
-
-
-def _measured(command: list[str], server: int, database: list[int]) -> Measured:
-    before = cpu_seconds([server]), cpu_seconds(database)
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    after = cpu_seconds([server]), cpu_seconds(database)
+        script = Path(folder) / "load.lua"
+        text = _SCRIPT.format(
+            key=key,
+            seed=callers,
+            first=first,
+            choose=_CHOOSE[order].format(accounts=accounts),
+            check=_CHECK if checked else "",
+        )
+        script.write_text(text)
+        command = [wrk(), "-t1", f"-c{callers}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
+        command = pinned([*command, "-s", str(script), f"http://127.0.0.1:{port}{path}"], LOAD_CORE)
+        before = cpu_seconds(server), cpu_seconds(database() if database else ())
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"wrk failed: {done.stderr[:300] or done.stdout[:300]}")
+        output = done.stdout
+        # Asked again: a database makes processes as connections come, and they begin at nothing.
+        after = cpu_seconds(server), cpu_seconds(database() if database else ())
     result = re.search(r"RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", output)
     if result is None:
-        raise SystemExit(f"bench: the load said {output!r}")
+        raise Failed(f"wrk said {output!r}")
+    if int(result[5]) or "NO TOKEN" in output:
+        raise Failed(f"{result[5]} of {result[1]} requests were not answered with 200: {output[:400]!r}")
     requests, micros = int(result[1]), int(result[2])
     per_request = 1e6 / max(1, requests)
     return Measured(
+        requests=requests,
         per_second=requests / (micros / 1e6),
         p50_ms=float(result[3]) / 1000,
         p99_ms=float(result[4]) / 1000,
-        failed=int(result[5]),
         server_us=(after[0] - before[0]) * per_request,
         database_us=(after[1] - before[1]) * per_request,
     )
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """Return user and system CPU seconds of the processes, those they have ended included."""
-    total = 0.0
-    for pid in pids:
-        try:
-            parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += sum(int(value) for value in parts[11:13]) / _UNITS
-    return total
-
-
-def children(pid: int) -> list[int]:
-    """Return the process and its direct children: PostgreSQL's postmaster and its backends."""
-    found = [pid]
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError):
-                continue
-            if parent == pid:
-                found.append(int(entry.name))
-    return found
-
-
-def pin(pids: list[int], core: int) -> None:
-    for pid in pids:
-        subprocess.run(["taskset", "-a", "-cp", str(core), str(pid)], capture_output=True, check=False)

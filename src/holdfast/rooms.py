@@ -27,7 +27,7 @@ from holdfast.readiness import Readiness
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import ensure
-from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, Sweep, TokenReader
+from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingReader, Sweep, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
@@ -69,7 +69,7 @@ class Rooms:
     bulk: Bulk
     refresher: Refresher
     reader: TokenReader
-    plain: PlainReader
+    plain: RenewingReader
     sweep: Sweep
     forecast: Forecast
     begin: Begin
@@ -196,7 +196,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         bulk=Bulk(accounts),
         refresher=refresher,
         reader=reader,
-        plain=plain,
+        plain=RenewingReader(database, clock, plain, reader, refresher, min_ttl=config.min_ttl),
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
         begin=Begin(

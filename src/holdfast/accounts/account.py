@@ -153,11 +153,14 @@ class Account:
         version = self.credential_version if credential_version is None else credential_version
         return Place(self.environment_id, self.id, field_name, version)
 
-    def to(self, status: Status, now: float, *, reason: Reason | None = None, detail: str | None = None) -> "Account":
-        """Return the account in another status. Raises Conflict for a transition that does not exist."""
+    def to(
+        self, status: Status, now: float, *, reason: Reason | None = None, detail: str | None = None, **changes: Any
+    ) -> "Account":
+        """Return the account in another status, with further changes. Raises Conflict for a transition that does not
+        exist."""
         if status != self.status and (self.status, status) not in _TRANSITIONS:
             raise Conflict(f"an account that is {self.status} cannot become {status}")
-        return replace(self, status=status, reason=reason, detail=detail, updated_at=now)
+        return replace(self, status=status, reason=reason, detail=detail, updated_at=now, **changes)
 
     def authorised(self, now: float) -> "Account":
         """Return the account as active after a new authorisation by its owner, whatever ended it before."""

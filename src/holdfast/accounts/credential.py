@@ -131,56 +131,54 @@ def _grant_end(lifetime: Lifetime, now: float) -> float | None:
 def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lifetime, now: float) -> Account:
     """Return the account with this credential, sealed for it under the next credential version."""
     version = account.credential_version + 1
-    base = replace(
-        account, credential_version=version, access=None, grant=None, details=None, oauth_client_id=None, last4=""
-    )
+    access_place, grant_place = account.access_place(version), account.grant_place(version)
+    base: dict[str, Any] = {"credential_version": version, "access": None, "grant": None}
+    base |= {"details": None, "oauth_client_id": None, "last4": ""}
+    changed: dict[str, Any]
     match credential:
         case ApiKey(key, details):
-            return replace(
-                base,
-                access=vault.seal(key, base.access_place()),
-                details=vault.seal(details, base.details_place()) if details else None,
-                last4=key.last4(),
-                expires_at=None,
-                grant_expires_at=None,
-                consent_ends_at=None,
-                refresh_at=None,
-            )
+            changed = {
+                "access": vault.seal(key, access_place),
+                "details": vault.seal(details, account.details_place(version)) if details else None,
+                "last4": key.last4(),
+                "expires_at": None,
+                "grant_expires_at": None,
+                "consent_ends_at": None,
+                "refresh_at": None,
+            }
         case ClientCredential(client_id, secret):
-            return replace(
-                base,
-                grant=vault.seal(secret, base.grant_place()),
-                oauth_client_id=client_id,
-                last4=secret.last4(),
-                expires_at=None,
-                grant_expires_at=None,
-                consent_ends_at=None,
-                refresh_at=now,
-            )
+            changed = {
+                "grant": vault.seal(secret, grant_place),
+                "oauth_client_id": client_id,
+                "last4": secret.last4(),
+                "expires_at": None,
+                "grant_expires_at": None,
+                "consent_ends_at": None,
+                "refresh_at": now,
+            }
         case Delegated(_, principal):
-            return replace(
-                base,
-                kept={**account.kept, PRINCIPAL: principal},
-                expires_at=None,
-                grant_expires_at=None,
-                consent_ends_at=None,
-                refresh_at=None,
-            )
+            changed = {
+                "kept": {**account.kept, PRINCIPAL: principal},
+                "expires_at": None,
+                "grant_expires_at": None,
+                "consent_ends_at": None,
+                "refresh_at": None,
+            }
         case OAuthCredential():
             renewable = credential.refresh is not None
             ends, grant_ends = credential.expires_at, credential.grant_expires_at if renewable else None
-            return replace(
-                base,
-                access=vault.seal(credential.access, base.access_place()) if credential.access else None,
-                grant=vault.seal(credential.refresh, base.grant_place()) if credential.refresh else None,
-                expires_at=ends,
-                grant_expires_at=grant_ends,
-                consent_ends_at=consent_end(ends, grant_ends, now, lifetime, renewable=renewable),
-                refresh_at=due_at(ends, now, lifetime, renewable=renewable, grant_expires_at=grant_ends),
-                refreshed_at=now,
-                scopes=credential.scopes,
-                kept={**account.kept, **credential.kept},
-            )
+            changed = {
+                "access": vault.seal(credential.access, access_place) if credential.access else None,
+                "grant": vault.seal(credential.refresh, grant_place) if credential.refresh else None,
+                "expires_at": ends,
+                "grant_expires_at": grant_ends,
+                "consent_ends_at": consent_end(ends, grant_ends, now, lifetime, renewable=renewable),
+                "refresh_at": due_at(ends, now, lifetime, renewable=renewable, grant_expires_at=grant_ends),
+                "refreshed_at": now,
+                "scopes": credential.scopes,
+                "kept": {**account.kept, **credential.kept},
+            }
+    return replace(account, **{**base, **changed})
 
 
 async def details_of(account: Account, vault: Vault, provider: Provider) -> dict[str, Any]:

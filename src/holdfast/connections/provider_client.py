@@ -47,6 +47,10 @@ class Lost:
     reason: str
 
 
+READY_SECONDS = 60.0
+"""How long a client is kept with its opened secret: a destroyed key ends what it opened within a minute."""
+MOST_READY = 1024
+
 _Build = Callable[[OAuthClient], Request]
 Outcome = TokenGrant | TokenRefusal | Unsent | Lost
 
@@ -56,14 +60,31 @@ class ClientFactory:
 
     def __init__(self, vault: Vault, outbound: Outbound, clock: Clock, base_url: str) -> None:
         self._vault, self._outbound, self._clock, self._base_url = vault, outbound, clock, base_url
+        self._ready: dict[tuple[str, str, str, tuple[tuple[str, str], ...]], _Ready] = {}
 
     async def client_for(
         self, effective: Effective, client: Client | None, values: Mapping[str, str] | None = None
     ) -> "ProviderClient":
         """Return a client for the operator's (or organization's) OAuth client. `values` fill the entry's templates.
 
-        Raises Invalid if a template value is missing or unfit, CannotOpen if the secret was tampered with.
+        Raises Invalid if a template value is missing or unfit, CannotOpen if the secret was tampered with. A client
+        made for the very same records and values is handed out again for READY_SECONDS.
         """
+        at = effective.connection
+        key = (at.environment_id, at.id, client.id if client else "", tuple((values or {}).items()))
+        ready = self._ready.get(key)
+        now = self._clock.now()
+        if ready is not None and ready.effective is effective and ready.client is client and now < ready.until:
+            return ready.made
+        made = await self._new_client(effective, client, values)
+        if len(self._ready) >= MOST_READY:
+            self._ready.clear()
+        self._ready[key] = _Ready(effective, client, now + READY_SECONDS, made)
+        return made
+
+    async def _new_client(
+        self, effective: Effective, client: Client | None, values: Mapping[str, str] | None
+    ) -> "ProviderClient":
         dialect = resolve_dialect(effective.provider, {**effective.config, **(values or {})})
         secret = former = None
         if client is not None and client.secret is not None:
@@ -108,6 +129,16 @@ class ClientFactory:
             outbound=self._outbound,
             clock=self._clock,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A client, and the records it was made of: equal ones that were read anew may differ by tomorrow."""
+
+    effective: Effective
+    client: Client | None
+    until: float
+    made: "ProviderClient"
 
 
 def _oauth_client(dialect: Dialect, client_id: str, secret: Secret | None) -> OAuthClient:

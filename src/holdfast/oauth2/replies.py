@@ -305,7 +305,9 @@ def _without(documents: Sequence[object], tokens: Sequence[Secret | None]) -> Ma
             case str():
                 # JSON can spell half a character, which no database takes.
                 return "<sealed>" if value in sealed else value.encode(errors="replace").decode()
-            case Mapping():
+            case None | bool() | int() | float():
+                return value
+            case dict() | Mapping():
                 return {name: seal(member) for name, member in value.items()}
             case list():
                 return [seal(item) for item in value]

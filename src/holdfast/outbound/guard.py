@@ -8,6 +8,7 @@ https://www.iana.org/assignments/iana-ipv6-special-registry
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal
 
@@ -96,10 +97,16 @@ def target_of(url: str, *, allow_private: bool) -> Target:
     parts = _URL.fullmatch(url)
     if parts is None:
         raise Blocked("The URL is not of the form https://host/path.")
-    scheme = _scheme(parts["scheme"].lower(), allow_private)
-    if "@" in parts["authority"]:
+    return _target(parts["scheme"].lower(), parts["authority"], allow_private)
+
+
+@lru_cache(maxsize=1024)
+def _target(scheme_name: str, authority_text: str, allow_private: bool) -> Target:
+    """The part of a URL that says where it leads: no secret is ever in it, so it may be kept."""
+    scheme = _scheme(scheme_name, allow_private)
+    if "@" in authority_text:
         raise Blocked("The URL holds a user name or password before its host.")
-    authority = _AUTHORITY.fullmatch(parts["authority"])
+    authority = _AUTHORITY.fullmatch(authority_text)
     if authority is None:
         raise Blocked("The URL's host is not a host name or an address.")
     host = authority["host"].lower()

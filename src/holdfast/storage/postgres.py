@@ -35,8 +35,8 @@ not; but callers wait meanwhile, and theirs time out."""
 DIRECT_SECONDS = 15.0
 """For one small statement. A server that has stopped answering, without a word, is not waited for any longer."""
 POOL_SECONDS = 10.0
-MOST_KEPT = 2
-"""Pooled connections kept for `direct`: as many as there are batches of token reads at once."""
+MOST_KEPT = 4
+"""Pooled connections kept for `direct`: one each for the kinds of batches there are, and two for reads."""
 VANISHED_SECONDS = 10
 """Data that a host has not acknowledged for so long ends its connection: Linux alone would go on for a quarter hour."""
 _RETRIED_SQLSTATES = {"40001", "40P01", "0A000"}
@@ -162,7 +162,9 @@ class PostgresDatabase:
                 raw.terminate()
                 await connection.invalidate()
                 await connection.close()
-            elif len(self._kept) == MOST_KEPT:
+            elif len(self._kept) >= MOST_KEPT:
+                if not self._pooled:
+                    await raw.execute("RESET plan_cache_mode")
                 await connection.close()
             else:
                 self._kept.append((connection, raw))
@@ -181,7 +183,12 @@ class PostgresDatabase:
             await kept[0].invalidate()
             await kept[0].close()
         connection = await self._engine.connect()
-        return connection, (await connection.get_raw_connection()).driver_connection
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        if not self._pooled:
+            # A batch of few looks cheaper to the planner than the general case, so it would plan each batch anew, which
+            # takes several times what running it does: https://www.postgresql.org/docs/current/sql-prepare.html (Notes)
+            await raw.execute("SET plan_cache_mode = force_generic_plan")
+        return connection, raw
 
     async def close(self) -> None:
         if self._running:

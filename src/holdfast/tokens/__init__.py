@@ -1,7 +1,8 @@
 """Tokens: reading a live one, and refreshing it. The heart.
 
 `policy` decides and `verdict` judges what the provider answered (both pure), `read` vends, `plain` vends the frequent
-case many at once, `refresh` renews and `settle` writes down what came of it, `outcome` names what it can come to.
+case many at once and `renewals` what has to be refreshed first. `refresh` renews, `turns` writes for many refreshes at
+once, `settle` for one in doubt; `outcome` names what it can come to.
 `sweep` finds what is due though nobody reads it, `gate` caps and spares what is refreshed in the background,
 `forecast` tells of ends that no refresh puts off. A read never waits while the token has life enough; a valid token
 is never refused because something else failed. One function refreshes, for reads and for everything else: single
@@ -17,6 +18,7 @@ from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refresh
 from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader, Vended
 from holdfast.tokens.refresh import Refresher
+from holdfast.tokens.renewals import RenewingReader
 from holdfast.tokens.sweep import Sweep
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "RefreshOutcome",
     "Refreshed",
     "Refresher",
+    "RenewingReader",
     "RetryAt",
     "Sweep",
     "TokenReader",

@@ -18,7 +18,7 @@ from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.tokens import policy
-from holdfast.tokens.outcome import Gone, Misconfigured, NeedsReauthorization, Refreshed, RetryAt
+from holdfast.tokens.outcome import Gone, Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 from holdfast.tokens.refresh import Refresher
 from holdfast.vault import Vault
 
@@ -99,18 +99,24 @@ class TokenReader:
             return found
         if isinstance(found.decision, policy.Renew):
             outcome = await self._refresher.refresh(found.account)
-            match outcome:
-                case Gone():
-                    return Inactive("not_installed")
-                case NeedsReauthorization(reason, detail):
-                    return Inactive("needs_reauthorization", reason, detail)
-                case Misconfigured() | RetryAt() if not found.decision.fallback:
-                    raise self._not_now(outcome)
-                case Refreshed() | Misconfigured() | RetryAt():
-                    found = await self._database.transact(lambda tx: self._look(tx, ask, settled=True))
-            if isinstance(found, Inactive):
-                return found
+            return await self.renewed(ask, outcome, fallback=found.decision.fallback)
         return await self._vend(found)
+
+    async def renewed(self, ask: Ask, outcome: RefreshOutcome, *, fallback: bool) -> Vended | Inactive:
+        """Return what there is after a refresh, without another. `fallback`: the former token still lives.
+
+        Raises as `read`.
+        """
+        match outcome:
+            case Gone():
+                return Inactive("not_installed")
+            case NeedsReauthorization(reason, detail):
+                return Inactive("needs_reauthorization", reason, detail)
+            case Misconfigured() | RetryAt() if not fallback:
+                raise self._not_now(outcome)
+            case Refreshed() | Misconfigured() | RetryAt():
+                found = await self._database.transact(lambda tx: self._look(tx, ask, settled=True))
+        return found if isinstance(found, Inactive) else await self._vend(found)
 
     def _look(self, tx: Tx, ask: Ask, *, settled: bool) -> _Found | Inactive:
         """Find and judge. If the token can leave as it is (`settled`: it has to), write the entry of the read."""

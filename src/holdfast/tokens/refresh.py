@@ -6,6 +6,7 @@ No transaction is open while the provider is asked. The late writer of a lost le
 """
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -33,12 +34,14 @@ from holdfast.tokens.outcome import (
     RetryAt,
 )
 from holdfast.tokens.settle import ended, settle
+from holdfast.tokens.turns import Turns
 from holdfast.tokens.verdict import (
     MISCONFIGURED_PAUSE,
     Turn,
     fingerprint_of,
     grant_in,
     grant_of,
+    judge,
     needs_intent,
 )
 from holdfast.vault import Vault
@@ -72,6 +75,7 @@ class Refresher:
         self._connections, self._factory, self._gate = connections, factory, gate
         self._lease_seconds, self._refusal_spacing = lease_seconds, refusal_spacing
         self._name = opaque(22)
+        self._turns = Turns(database, vault, clock, connections, owner=self._name, lease_seconds=lease_seconds)
         self._flights: dict[tuple[str, str], asyncio.Task[RefreshOutcome]] = {}
         self._lanes: dict[str, Lane] = {}
         """Of connections that have one: in an outage each read of a due token gets here, and must cost nothing."""
@@ -131,6 +135,9 @@ class Refresher:
 
     async def _fly(self, seen: Account, force: bool) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
+        plain = None if force else await self._turns.take(seen)
+        if plain is not None:
+            return await self._settle(plain, await self._ask(plain))
         waited = 0.0
         while True:
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
@@ -239,6 +246,12 @@ class Refresher:
 
     async def _settle(self, turn: Turn, outcome: Outcome) -> RefreshOutcome:
         """Commit what came of it. A new pair that cannot be written yet is kept and written again until it is."""
+        if isinstance(outcome, TokenGrant):
+            with contextlib.suppress(HoldfastError):  # it cannot be sealed: said below
+                now = self._clock.now()
+                verdict = judge(turn, outcome, self._vault, now)
+                if await self._turns.settle(turn, verdict, now):
+                    return verdict.result
         pause = 0.1
         while True:
             try:

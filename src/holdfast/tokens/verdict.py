@@ -102,8 +102,9 @@ def needs_intent(turn_account: Account, lifetime: Lifetime) -> bool:
 
 def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account:
     account, provider = turn.account, turn.effective.provider
-    renewed = replace(
-        account.to(Status.ACTIVE, now),
+    renewed = account.to(
+        Status.ACTIVE,
+        now,
         failures=0,
         refusals=0,
         retry_at=None,

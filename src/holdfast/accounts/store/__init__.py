@@ -32,7 +32,7 @@ from holdfast.accounts.store.rows import (
     remove,
     save,
 )
-from holdfast.accounts.store.table import accounts
+from holdfast.accounts.store.table import accounts, from_row
 
 __all__ = [
     "Listing",
@@ -45,6 +45,7 @@ __all__ = [
     "established_by",
     "expired_since",
     "extend_lease",
+    "from_row",
     "get",
     "give_up_lease",
     "label_is_taken",

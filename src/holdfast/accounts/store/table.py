@@ -1,5 +1,6 @@
 """The accounts table, and how a record is laid into a row and back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Index, Row, text
@@ -146,7 +147,11 @@ def values_of(account: Account) -> dict[str, Any]:
 
 
 def account_of(row: Row[Any]) -> Account:
-    at = row._mapping
+    return from_row(dict(row._mapping))
+
+
+def from_row(at: Mapping[str, Any]) -> Account:
+    """Return the record of a whole row: its columns by name, JSON as values."""
     return Account(
         environment_id=at["environment_id"],
         id=at["id"],

@@ -11,7 +11,7 @@ from holdfast.api.scalekit.paging import Pages
 from holdfast.clock import Clock
 from holdfast.connections import Connections
 from holdfast.storage import Database
-from holdfast.tokens import PlainReader, TokenReader
+from holdfast.tokens import RenewingReader, TokenReader
 from holdfast.vault import Vault
 
 
@@ -28,7 +28,7 @@ class Parts:
     removal: Removal
     organizations: Organizations
     reader: TokenReader
-    plain: PlainReader
+    plain: RenewingReader
     pages: Pages
     limiter: RateLimiter
     base_url: str

@@ -11,7 +11,7 @@ from holdfast.authorization import Begin, Finish
 from holdfast.clock import Clock
 from holdfast.connections import Connections
 from holdfast.storage import Database
-from holdfast.tokens import PlainReader, TokenReader
+from holdfast.tokens import RenewingReader, TokenReader
 from holdfast.vault import Vault
 from holdfast.webhooks import Endpoints
 
@@ -27,7 +27,7 @@ class Parts:
     imports: Imports
     removal: Removal
     reader: TokenReader
-    plain: PlainReader
+    plain: RenewingReader
     begin: Begin
     finish: Finish
     endpoints: Endpoints

@@ -1,0 +1,69 @@
+"""How long and how often to measure, and what a figure is."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+class Failed(Exception):
+    """A run whose figure would be a lie: requests went wrong, or a part did not start."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    callers: tuple[int, ...]
+    own_core_callers: tuple[int, ...]
+    """Of them, those that are measured with the server alone on its core too."""
+    runs: int
+    seconds: float
+    accounts: int
+    """Behind the token reads."""
+    refresh_callers: tuple[int, ...]
+    refresh_accounts: int
+    """Many enough that each token has ended when its turn comes round again."""
+    due: int
+    sizes: tuple[int, ...]
+    """Accounts behind the reads whose p50 are compared, smallest first."""
+    scale_engines: tuple[str, ...] = ("postgres", "sqlite")
+
+
+LONG = Plan(
+    callers=(1, 16, 64, 256),
+    own_core_callers=(1, 16, 64, 256),
+    runs=5,
+    seconds=5.0,
+    accounts=100_000,
+    refresh_callers=(16, 64),
+    refresh_accounts=40_000,
+    due=100_000,
+    sizes=(1_000, 100_000, 1_000_000),
+)
+QUICK = Plan(
+    callers=(1, 64),
+    own_core_callers=(64,),
+    runs=3,
+    seconds=1.0,
+    accounts=1_000,
+    refresh_callers=(64,),
+    refresh_accounts=12_000,
+    due=2_000,
+    sizes=(1_000, 100_000),
+    scale_engines=("postgres",),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. `ceiling` is what the same machine did in the same run without us, `ratio` to it."""
+
+    name: str
+    median: float
+    unit: str
+    runs: int
+    p99_ms: float | None = None
+    ceiling: float | None = None
+    ratio: float | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further figures of the same runs: p50, CPU per request by process."""
+
+    def row(self) -> dict[str, Any]:
+        return {**{name: value for name, value in asdict(self).items() if name != "more"}, **self.more}

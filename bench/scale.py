@@ -1,0 +1,80 @@
+"""Whether a read costs the same among a million accounts as among a thousand, and what an account takes on disk."""
+
+import contextlib
+import sqlite3
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from bench.load import measure
+from bench.machine import SERVER_CORE
+from bench.plan import Figure, Plan
+from bench.processes import Postgres, flags, postgres, started
+
+CALLERS = 16
+"""Enough that batches form, few enough that p50 is the work and not the queue."""
+
+
+def run(plan: Plan) -> list[Figure]:
+    found = []
+    for engine in plan.scale_engines:
+        if engine == "sqlite":
+            found += _engine(plan, engine, None)
+        else:
+            with postgres() as database:
+                found += _engine(plan, engine, database)
+    return found
+
+
+def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
+    p50: dict[int, float] = {}
+    p99: dict[int, float] = {}
+    size: dict[int, int] = {}
+    for accounts in plan.sizes:
+        with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
+            url = database.fresh_database() if database else ""
+            with started("holdfast", *flags(database=url, data_dir=folder, accounts=accounts)) as server:
+                size[accounts] = _bytes(Path(folder), url, database)
+                runs = [
+                    measure(
+                        server.port,
+                        server.key,
+                        callers=CALLERS,
+                        seconds=plan.seconds,
+                        accounts=accounts,
+                        server=[server.pid],
+                        database=(lambda: database.pids(SERVER_CORE)) if database else None,
+                    )
+                    for _ in range(plan.runs)
+                ]
+                p50[accounts] = median(run.p50_ms for run in runs)
+                p99[accounts] = median(run.p99_ms for run in runs)
+    smallest, largest = plan.sizes[0], plan.sizes[-1]
+    suffix = "" if engine == "postgres" else f"_{engine}"
+    found = [
+        Figure(
+            f"read_p50_{_short(accounts)}_over_{_short(smallest)}{suffix}",
+            round(p50[accounts] / p50[smallest], 3),
+            "ratio",
+            plan.runs,
+            p99_ms=round(p99[accounts], 3),
+            more={"p50_ms": round(p50[accounts], 3), f"p50_ms_{_short(smallest)}": round(p50[smallest], 3)},
+        )
+        for accounts in plan.sizes[1:]
+    ]
+    each = (size[largest] - size[smallest]) / (largest - smallest)
+    found.append(Figure(f"bytes_per_account_{engine}", round(each), "bytes", 1, more={"accounts": largest}))
+    return found
+
+
+def _bytes(folder: Path, url: str, database: Postgres | None) -> int:
+    """Return what the accounts take, their indexes included; nothing else has been written yet."""
+    if database is not None:
+        return int(database.sql("SELECT pg_total_relation_size('accounts')", url))
+    with contextlib.closing(sqlite3.connect(folder / "holdfast.db")) as raw:
+        pages, size = (raw.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return int(pages * size)
+
+
+def _short(count: int) -> str:
+    return f"{count // 1_000_000}m" if count >= 1_000_000 else f"{count // 1000}k"

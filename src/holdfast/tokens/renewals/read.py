@@ -1,0 +1,83 @@
+"""One read: plainly, or after a refresh. Answers as `TokenReader` does, at a fraction of its cost."""
+
+from collections.abc import Sequence
+
+from holdfast.accounts import Account, Owner
+from holdfast.accounts import store as account_store
+from holdfast.clock import Clock
+from holdfast.events import Actor
+from holdfast.storage import Database
+from holdfast.storage.joined import Joined
+from holdfast.tokens import policy
+from holdfast.tokens.outcome import Refreshed
+from holdfast.tokens.plain import Live, PlainAsk, PlainReader
+from holdfast.tokens.read import Ask, Inactive, TokenReader
+from holdfast.tokens.refresh import Refresher
+from holdfast.tokens.renewals.store import Stale
+
+
+class RenewingReader:
+    """Reads as `PlainReader` does, and renews what has to be."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        plain: PlainReader,
+        reader: TokenReader,
+        refresher: Refresher,
+        *,
+        min_ttl: float,
+    ) -> None:
+        self._database, self._clock, self._plain = database, clock, plain
+        self._reader, self._refresher, self._min_ttl = reader, refresher, min_ttl
+        self._looking: Joined[PlainAsk, Account] = Joined(self._look)
+
+    async def read(self, ask: PlainAsk) -> Live | None:
+        """Return the token, refreshed first if it is stale, or None if the read is not plain; of that nothing is on
+        record but a refresh. Checks the key. Raises as `TokenReader.read`."""
+        found = await self._plain.read(ask)
+        account = None if found is not None else await self._looking.ask(ask)
+        if account is None:
+            return found
+        min_ttl = policy.default_ttl(account, self._min_ttl) if ask.min_ttl is None else ask.min_ttl
+        decision = policy.decide(account, self._clock.now(), min_ttl)
+        if not isinstance(decision, policy.Renew):
+            return None
+        outcome = await self._refresher.refresh(account)
+        found = await self._plain.read(ask) if isinstance(outcome, Refreshed) else None
+        if found is not None:
+            return found
+        # The refresh is done, once: whatever there is now has to do.
+        vended = await self._reader.renewed(_ordinary(ask), outcome, fallback=decision.fallback)
+        if isinstance(vended, Inactive):
+            return None
+        scopes, missing = list(vended.account.scopes), list(vended.missing_scopes)
+        return Live(
+            vended.secret,
+            vended.account.expires_at,
+            scopes,
+            missing,
+            vended.warnings,
+            vended.account.id,
+            vended.account.connection_id,
+            vended.effective.provider,
+            vended.account.updated_at,
+        )
+
+    async def _look(self, asks: Sequence[PlainAsk]) -> Sequence[Account | None]:
+        places = [(ask.environment_id, ask.key_id, ask.name, ask.user_id) for ask in asks]
+        rows = await self._database.direct(Stale(places, self._clock.now()))
+        return [account_store.from_row(rows[place]) if place in rows else None for place in range(len(asks))]
+
+
+def _ordinary(ask: PlainAsk) -> Ask:
+    return Ask(
+        environment_id=ask.environment_id,
+        name=ask.name,
+        owner=Owner.user(ask.user_id),
+        actor=Actor("api_key", ask.key_id),
+        acting_user=ask.user_id,
+        min_ttl=ask.min_ttl,
+        request_id=ask.request_id,
+    )

@@ -1,0 +1,262 @@
+"""The SQL of turns: batches in the engines' own SQL on the drivers' connections, as `tokens/store.py` has it for reads.
+
+On PostgreSQL rows are locked with SKIP LOCKED: two processes' batches may name the same accounts in any order, and who
+never waits for a lock cannot deadlock. What was skipped is done one by one. On SQLite the one writer thread runs a
+batch as a few statements whose question and answer travel as one value each.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import LargeBinary, Table
+
+from holdfast.connections.store import clients, connections, overrides
+from holdfast.providers.store import custom_providers
+
+
+def _whole(table: Table, alias: str) -> str:
+    """Return SQL for all of a row as text, on SQLite."""
+    columns = ", ".join(
+        f"hex({alias}.{column.name})" if isinstance(column.type, LargeBinary) else f'{alias}."{column.name}"'
+        for column in table.columns
+    )
+    return f"json_array({columns})"
+
+
+# All that is stored of how an account's connection stands for it; `of` names the connection, organization and client.
+_SETTING_FROM = """
+JOIN connections AS c ON c.environment_id = {of}.environment_id AND c.id = {of}.connection_id
+LEFT JOIN clients AS l ON l.environment_id = {of}.environment_id AND l.id = {of}.client_ref
+LEFT JOIN overrides AS o ON o.environment_id = {of}.environment_id AND o.organization_id = {of}.organization_id
+    AND o.name = c.name AND {of}.organization_id <> ''
+LEFT JOIN custom_providers AS p ON p.environment_id = c.environment_id AND p.slug = c.provider_slug
+"""
+# Its stamp changes whenever any of it does. A row version of PostgreSQL is known by its place and who wrote it:
+# https://www.postgresql.org/docs/current/ddl-system-columns.html. SQLite has nothing like it, so there the stamp is all
+# of it as text.
+_POSTGRES_STAMP = "concat_ws(' '" + "".join(
+    f", coalesce(concat({row}.ctid, {row}.xmin, {row}.updated_at), '-')" for row in "clop"
+)
+_POSTGRES_STAMP += ")"
+_SQLITE_STAMP = " || ".join(
+    _whole(table, row) for table, row in ((connections, "c"), (clients, "l"), (overrides, "o"), (custom_providers, "p"))
+)
+_SETTING = ("environment_id", "connection_id", "organization_id", "client_ref")
+_POSTGRES_STAMPS = f"""
+SELECT q.place - 1, {_POSTGRES_STAMP}
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS q({", ".join(_SETTING)}, place)
+{_SETTING_FROM.format(of="q")}
+"""  # noqa: S608  (of constants, as the others here)
+_SQLITE_STAMPS = f"""
+WITH q AS MATERIALIZED (
+    SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_SETTING))}
+    FROM json_each(:asked))
+SELECT q.place, {_SQLITE_STAMP} FROM q {_SETTING_FROM.format(of="q")}
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """Return the stamps of settings (environment, connection, organization, client) by place in the batch; absent
+    where the connection is. Equal stamps: nothing has changed."""
+
+    places: Sequence[tuple[str, str, str, str]]
+
+    def on_sqlite(self, raw: sqlite3.Connection) -> dict[int, str]:
+        asked = {"asked": msgspec.json.encode(self.places).decode()}
+        return dict(raw.execute(_SQLITE_STAMPS, asked).fetchall())
+
+    async def on_postgres(self, raw: Any) -> dict[int, str]:
+        return dict(map(tuple, await raw.fetch(_POSTGRES_STAMPS, *zip(*self.places, strict=True))))
+
+
+_TAKE = ("environment_id", "id", "version", "print", "stamp")
+# `version` is as it was when the account was read: nothing but lease, intent and notices has changed since, so that the
+# record in hand is what reading again would give. An open intent is for `refresh` to resolve.
+_FREE = """
+    a.version = q.version AND a.status = 'active' AND a.intent_at IS NULL
+    AND (a.retry_at IS NULL OR a.retry_at <= {now}) AND (a.lease_until IS NULL OR a.lease_until < {database_now})
+    AND q.stamp = {stamp}
+"""
+_POSTGRES_NOW = "extract(epoch from clock_timestamp())::float8"
+_POSTGRES_TAKE = f"""
+WITH free AS (
+    SELECT a.environment_id, a.id, q.place, q.print
+    FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[]) WITH ORDINALITY
+        AS q({", ".join(_TAKE)}, place)
+    JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
+    {_SETTING_FROM.format(of="a")}
+    WHERE {_FREE.format(now="$6::float8", database_now=_POSTGRES_NOW, stamp=_POSTGRES_STAMP)}
+    FOR NO KEY UPDATE OF a SKIP LOCKED
+)
+UPDATE accounts AS a SET lease_owner = $7, fence = a.fence + 1, lease_until = {_POSTGRES_NOW} + $8::float8,
+    intent_print = free.print, intent_at = CASE WHEN free.print IS NULL THEN NULL ELSE $6::float8 END
+FROM free WHERE a.environment_id = free.environment_id AND a.id = free.id
+RETURNING free.place - 1, a.fence
+"""  # noqa: S608
+_SQLITE_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
+_SQLITE_TAKE_ASKED = f"""
+WITH q AS MATERIALIZED (
+    SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_TAKE))}
+    FROM json_each(:asked))
+"""  # noqa: S608
+_SQLITE_TAKE_WHICH = f"""{_SQLITE_TAKE_ASKED}
+SELECT json_group_array(json_array(q.place, a.fence + 1))
+FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
+{_SETTING_FROM.format(of="a")}
+WHERE {_FREE.format(now=":now", database_now=_SQLITE_NOW, stamp=_SQLITE_STAMP)}
+"""  # noqa: S608
+_SQLITE_TAKE = f"""{_SQLITE_TAKE_ASKED}
+UPDATE accounts AS a SET lease_owner = :owner, fence = a.fence + 1, lease_until = {_SQLITE_NOW} + :seconds,
+    intent_print = q.print, intent_at = CASE WHEN q.print IS NULL THEN NULL ELSE :now END
+FROM q WHERE a.environment_id = q.environment_id AND a.id = q.id AND q.place IN (SELECT value FROM json_each(:taken))
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Take the leases of a batch (environment, account, version, fingerprint for the intent or None, the setting's
+    stamp) and open the intents. Returns the fence of each that was taken, by place in the batch."""
+
+    asks: Sequence[tuple[str, str, int, str | None, str]]
+    owner: str
+    seconds: float
+    now: float
+
+    def on_sqlite(self, raw: sqlite3.Connection) -> dict[int, int]:
+        asked: dict[str, Any] = {"asked": msgspec.json.encode(self.asks).decode(), "now": self.now}
+        taken = dict(msgspec.json.decode(raw.execute(_SQLITE_TAKE_WHICH, asked).fetchone()[0]))
+        if taken:
+            places = msgspec.json.encode(list(taken)).decode()
+            raw.execute(_SQLITE_TAKE, {**asked, "owner": self.owner, "seconds": self.seconds, "taken": places})
+        return taken
+
+    async def on_postgres(self, raw: Any) -> dict[int, int]:
+        columns = zip(*self.asks, strict=True)
+        rows = await raw.fetch(_POSTGRES_TAKE, *columns, self.now, self.owner, self.seconds)
+        return dict(map(tuple, rows))
+
+
+class Pair(msgspec.Struct, frozen=True, array_like=True):
+    """One refresh's result, in the order of the statement's parameters, and what its entry says."""
+
+    environment_id: str
+    id: str
+    fence: int
+    former_version: int
+    credential_version: int
+    scopes: str
+    kept: str
+    expires_at: float | None
+    grant_expires_at: float | None
+    consent_ends_at: float | None
+    refresh_at: float | None
+    sweep_at: float | None
+    refreshed_at: float | None
+    updated_at: float
+    warning: str | None
+    entry_id: str
+    entry_at: float
+    entry_data: str
+    access: bytes
+    grant: bytes | None
+
+
+_PAIR = Pair.__struct_fields__
+_POSTGRES_KINDS = dict.fromkeys(_PAIR, "text") | {
+    **dict.fromkeys(("fence", "former_version", "credential_version"), "int8"),
+    **dict.fromkeys((name for name in _PAIR if name.endswith("_at")), "float8"),
+    **dict.fromkeys(("access", "grant"), "bytea"),
+}
+_OURS = "a.fence = q.fence AND a.credential_version = q.former_version AND a.status = 'active'"
+_NEW = """
+    status = 'active', reason = NULL, detail = NULL, expires_at = q.expires_at,
+    grant_expires_at = q.grant_expires_at, consent_ends_at = q.consent_ends_at, refresh_at = q.refresh_at,
+    sweep_at = q.sweep_at, refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
+    warning = q.warning,
+    intent_at = NULL, intent_print = NULL, credential_version = q.credential_version, updated_at = q.updated_at,
+    version = a.version + 1, lease_owner = NULL, lease_until = NULL
+"""
+_ENTRY = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
+_ENTRY += ", request_id, data"
+_POSTGRES_SETTLE = f"""
+WITH q AS (
+    SELECT * FROM unnest({", ".join(f"${at}::{_POSTGRES_KINDS[name]}[]" for at, name in enumerate(_PAIR, 1))})
+        WITH ORDINALITY AS q({", ".join(f'"{name}"' for name in _PAIR)}, place)
+), ours AS (
+    SELECT q.* FROM q JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
+    WHERE {_OURS}
+    FOR NO KEY UPDATE OF a SKIP LOCKED
+), written AS (
+    UPDATE accounts AS a SET scopes = q.scopes::json, kept = q.kept::json, access = q.access, "grant" = q."grant",
+        {_NEW}
+    FROM ours AS q WHERE a.environment_id = q.environment_id AND a.id = q.id AND {_OURS}
+    RETURNING q.place, a.environment_id, q.entry_id, a.id, a.connection_id, a.user_id, a.organization_id,
+        q.entry_at, q.entry_data
+), logged AS (
+    INSERT INTO entries ({_ENTRY})
+    SELECT environment_id, entry_id, entry_at, 'token.refreshed', 'system', '', id, connection_id, user_id,
+        organization_id, '', entry_data::json
+    FROM written
+)
+SELECT place - 1 FROM written
+"""  # noqa: S608
+_SQLITE_PAIR = f"""
+WITH q AS MATERIALIZED (
+    SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_PAIR[:-2]))},
+        json_extract(value, '$[{len(_PAIR) - 2}]') AS starts, json_extract(value, '$[{len(_PAIR) - 1}]') AS lengths,
+        json_extract(value, '$[{len(_PAIR)}]') AS grant_lengths
+    FROM json_each(:asked))
+"""  # noqa: S608
+_SQLITE_OURS = f"""{_SQLITE_PAIR}
+SELECT json_group_array(q.place)
+FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id WHERE {_OURS}
+"""  # noqa: S608
+# Sealed values travel as one blob, each cut out of it at its place: JSON holds no bytes.
+_SQLITE_SETTLE = f"""{_SQLITE_PAIR}
+UPDATE accounts AS a SET scopes = q.scopes, kept = q.kept, access = substr(:blobs, q.starts, q.lengths),
+    "grant" = CASE WHEN q.grant_lengths IS NULL THEN NULL
+        ELSE substr(:blobs, q.starts + q.lengths, q.grant_lengths) END,
+    {_NEW}
+FROM q WHERE a.environment_id = q.environment_id AND a.id = q.id AND q.place IN (SELECT value FROM json_each(:ours))
+"""  # noqa: S608
+_SQLITE_SETTLE_LOG = f"""{_SQLITE_PAIR}
+INSERT INTO entries ({_ENTRY})
+SELECT a.environment_id, q.entry_id, q.entry_at, 'token.refreshed', 'system', '', a.id, a.connection_id, a.user_id,
+    a.organization_id, '', q.entry_data
+FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
+WHERE q.place IN (SELECT value FROM json_each(:ours))
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePairs:
+    """Write new pairs whose lease is still ours and whose credential nobody has changed; give the leases up; log.
+
+    Returns the places that were written.
+    """
+
+    pairs: Sequence[Pair]
+
+    def on_sqlite(self, raw: sqlite3.Connection) -> set[int]:
+        asked, blobs, at = [], bytearray(), 1
+        for pair in self.pairs:
+            grant = pair.grant or b""
+            lengths = [at, len(pair.access), None if pair.grant is None else len(grant)]
+            asked.append([*msgspec.structs.astuple(pair)[:-2], *lengths])
+            blobs += pair.access + grant
+            at += len(pair.access) + len(grant)
+        given: dict[str, Any] = {"asked": msgspec.json.encode(asked).decode()}
+        ours = raw.execute(_SQLITE_OURS, given).fetchone()[0]
+        if ours != "[]":
+            given["ours"] = ours
+            raw.execute(_SQLITE_SETTLE, {**given, "blobs": bytes(blobs)})
+            raw.execute(_SQLITE_SETTLE_LOG, given)
+        return set(msgspec.json.decode(ours))
+
+    async def on_postgres(self, raw: Any) -> set[int]:
+        columns = zip(*map(msgspec.structs.astuple, self.pairs), strict=True)
+        return {row[0] for row in await raw.fetch(_POSTGRES_SETTLE, *columns)}

@@ -1,0 +1,97 @@
+"""A plain read of a token that has to be renewed first: refreshed once, on record, answered as the ordinary read is."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from holdfast.accounts import Account
+from holdfast.errors import Unavailable
+from holdfast.events import Action, Actor
+from holdfast.tokens import Live, PlainAsk, RenewingReader
+from tests.tokens.house import House
+from tests.tokens.test_plain import Plain, plain
+
+__all__ = ["plain"]
+
+
+def _reader(plain: Plain) -> RenewingReader:
+    parts = plain.house.holdfast
+    return RenewingReader(
+        parts.database,
+        parts.clock,
+        plain.reader,
+        plain.house.reader,
+        parts.refresher,
+        min_ttl=parts.config.min_ttl,
+    )
+
+
+def _ask(plain: Plain, account: Account, min_ttl: float | None = None) -> PlainAsk:
+    key = plain.key
+    return PlainAsk(key.environment_id, key.key_id, plain.connection.name, account.owner.user_id, min_ttl, "req_1")
+
+
+async def _ended(plain: Plain, **changes: Any) -> Account:
+    account = await plain.account(**changes)
+    await plain.house.expire(account)
+    return account
+
+
+async def test_an_ended_token_is_renewed_once_for_all_who_want_it_and_each_read_is_on_record(plain: Plain) -> None:
+    house, account = plain.house, await _ended(plain)
+    before, reader = house.requests, _reader(plain)
+    found = await asyncio.gather(*(reader.read(_ask(plain, account)) for _ in range(8)))
+    assert house.requests - before == 1
+    token = house.access_of(await house.stored(account))
+    assert [item.secret.reveal() for item in found if isinstance(item, Live)] == [token] * 8
+    assert len(await plain.reads(account)) == 8
+    assert {entry.actor for entry in await plain.reads(account)} == {Actor("api_key", plain.key.key_id)}
+
+
+async def test_a_life_longer_than_the_provider_gives_is_asked_for_once(plain: Plain) -> None:
+    house, account = plain.house, await plain.account()
+    before = house.requests
+    found = await _reader(plain).read(_ask(plain, account, min_ttl=360_000))
+    assert found is not None
+    assert house.requests - before == 1
+    assert found.secret.reveal() == house.access_of(await house.stored(account))
+    assert len(await plain.reads(account)) == 1
+
+
+async def test_a_revoked_key_renews_nothing(plain: Plain) -> None:
+    house, account = plain.house, await _ended(plain)
+    before = house.requests
+    await house.holdfast.keys.revoke(house.environment_id, plain.key.key_id, Actor("operator"))
+    assert await _reader(plain).read(_ask(plain, account)) is None
+    assert house.requests == before
+
+
+async def test_a_living_token_is_served_with_a_warning_while_the_provider_is_down(plain: Plain, house: House) -> None:
+    account = await plain.account()
+    assert account.expires_at is not None
+    house.clock.at = account.expires_at - 30
+    house.sandbox.set(fail_next={"status": 503, "count": 50, "when": "before"})
+    found = await _reader(plain).read(_ask(plain, account))
+    assert found is not None
+    assert found.secret.reveal() == house.access_of(await house.stored(account))
+    assert any("refresh failed" in warning for warning in found.warnings)
+
+
+async def test_an_ended_token_is_unavailable_while_the_provider_is_down_and_asked_for_once(
+    plain: Plain, house: House
+) -> None:
+    account = await _ended(plain)
+    before = house.requests
+    house.sandbox.set(fail_next={"status": 503, "count": 50, "when": "before"})
+    with pytest.raises(Unavailable, match="could not be renewed just now"):
+        await _reader(plain).read(_ask(plain, account))
+    assert house.requests - before == 1
+    assert Action.CREDENTIAL_READ not in await house.happened(account)
+
+
+async def test_a_dead_grant_is_left_for_the_ordinary_read_to_explain(plain: Plain, house: House) -> None:
+    account = await _ended(plain)
+    house.sandbox.revoke()
+    assert await _reader(plain).read(_ask(plain, account)) is None
+    assert Action.ACCOUNT_REAUTHORIZATION_NEEDED in await house.happened(account)
