@@ -23,6 +23,7 @@ from holdfast.connect import ConnectPages
 from holdfast.connections import ClientFactory, Connections
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
+from holdfast.events.order import Order
 from holdfast.lab import Sandbox, sandbox_provider, sandbox_routes
 from holdfast.outbound.client import Outbound
 from holdfast.providers.loader import load_catalog
@@ -97,6 +98,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
     clock = clock or SystemClock()
     database, vault = await open_vault(config, clock)
     environment, is_new = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
+    order = Order(database)
     keys = Keys(database, vault, clock)
     first_key = (await keys.create(environment.id, "first key", Actor("operator")))[1] if is_new else None
     seed = vault.lookup_hash("sandbox", "client secret")
@@ -145,6 +147,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
             max_per_owner=config.max_accounts_per_owner,
         ),
         finish=Finish(accounts),
+        order=order,
         endpoints=Endpoints(database, vault, clock, dev=config.dev),
         limiter=RateLimiter(config.requests_per_minute, clock),
         base_url=config.base_url,
