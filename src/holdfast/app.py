@@ -24,6 +24,8 @@ from holdfast.connections import ClientFactory, Connections
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
 from holdfast.events.order import Order
+from holdfast.events.sealing import Checkpoints, Sealer
+from holdfast.events.sealing.checkpoints import line_sink
 from holdfast.lab import Sandbox, sandbox_provider, sandbox_routes
 from holdfast.outbound.client import Outbound
 from holdfast.providers.loader import load_catalog
@@ -34,11 +36,14 @@ from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, Sweep, Token
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
+from holdfast.worker import Loop
 
 _log = structlog.get_logger("holdfast")
 
 DEFAULT_ENVIRONMENT = "default"
 SANDBOX_PATH = "/lab/sandbox"
+CHECKPOINT_LOOK = 15.0
+"""Seconds between two looks whether a checkpoint is due."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +61,23 @@ class Holdfast:
     refresher: Refresher
     sweep: Sweep
     forecast: Forecast
+    sealer: Sealer
+    checkpoints: Checkpoints
     app: ASGIApp
     first_key: Secret | None
     sandbox: Sandbox | None
+
+    def loops(self) -> list[Loop]:
+        """What the log asks for beside the doors; a loop that is turned off is not there."""
+        config = self.config
+        return [
+            loop
+            for wanted, loop in (
+                (config.seal_interval, Loop(config.seal_interval, "sealing_failed", self.sealer.seal_all)),
+                (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),
+            )
+            if wanted
+        ]
 
     async def close(self) -> None:
         """End in order: finish the refreshes under way, then let go of the network and the database."""
@@ -166,6 +185,10 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         refresher=refresher,
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
+        sealer=Sealer(database, clock, order),
+        checkpoints=Checkpoints(
+            database, vault, clock, interval=config.checkpoint_interval, sink=line_sink(config.checkpoint_file)
+        ),
         app=_app(pages, WorkosDoor(parts), sandbox, config.base_url),
         first_key=first_key,
         sandbox=sandbox,

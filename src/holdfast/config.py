@@ -59,6 +59,12 @@ class Config:
     """How many of them may be at one provider."""
     expiring_soon_days: int = 7
     """Days ahead of the end of a consent that no refresh can extend, to write `account.expiring_soon`. 0 = never."""
+    seal_interval: float = 0.5
+    """Seconds between two looks for entries of the log to seal. 0 = this process seals none."""
+    checkpoint_interval: int = 3600
+    """Seconds between two signed checkpoints of a log that has grown. 0 = this process makes none."""
+    checkpoint_file: str = ""
+    """Where each checkpoint is added as a line, to be kept out of the database's reach. `-` = standard output."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
     """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
@@ -142,6 +148,8 @@ def _checked(config: Config) -> Config:
             "refreshes_per_provider must be 1 to sweep_concurrency",
         ),
         (0 <= config.expiring_soon_days <= 365, "expiring_soon_days must be 0 to 365"),
+        (config.seal_interval == 0 or 0.05 <= config.seal_interval <= 60, "seal_interval must be 0, or 0.05 to 60"),
+        (config.checkpoint_interval >= 0, "checkpoint_interval must not be negative"),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
     for holds, message in rules:

@@ -3,7 +3,8 @@ idempotency keys whose time is over. Each goes on after a failure: a database th
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,10 +26,26 @@ ATTEMPT_AFTERLIFE = 24 * 3600.0
 """Ended attempts are kept for a day, so that an old link can be told from an unknown one."""
 
 
+class Loop(NamedTuple):
+    """A step that is taken every so many seconds, and what the log calls its failure."""
+
+    seconds: float
+    failure: str
+    step: Callable[[], Awaitable[object]]
+
+
 class Worker:
     def __init__(
-        self, database: Database, clock: Clock, sweep: Sweep, forecast: Forecast, *, sweep_interval: float
+        self,
+        database: Database,
+        clock: Clock,
+        sweep: Sweep,
+        forecast: Forecast,
+        *,
+        sweep_interval: float,
+        others: Sequence[Loop] = (),
     ) -> None:
+        self._others = others
         self._database, self._clock = database, clock
         self._sweep, self._forecast, self._sweep_interval = sweep, forecast, sweep_interval
         self._stopping = asyncio.Event()
@@ -39,6 +56,7 @@ class Worker:
         if self._sweep_interval:
             loops.append(self._every(FORECAST_SECONDS, "forecast_failed", self._forecast.announce))
             loops.append(self._every(self._sweep_interval, "sweep_failed", self._sweep_through))
+        loops += [self._every(*other) for other in self._others]
         self._tasks = [asyncio.ensure_future(loop) for loop in loops]
 
     async def stop(self, seconds: float = 5.0) -> None:

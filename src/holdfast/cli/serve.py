@@ -76,6 +76,7 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
         holdfast.sweep,
         holdfast.forecast,
         sweep_interval=config.sweep_interval,
+        others=holdfast.loops(),
     )
     worker.start()
     uvicorn_server = _Uvicorn(uvicorn_config(holdfast.app))

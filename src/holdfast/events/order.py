@@ -47,7 +47,10 @@ class Order:
             await asyncio.sleep(POLL_SECONDS)
         # Marks of transactions that always overlap would never be passed if each call waited for its own only.
         self._waiting = self._waiting or mark
-        return self._known or await self._database.transact(lambda tx: store.cursor_position(tx, SEALED))
+        if not self._known:
+            sealed = await self._database.transact(lambda tx: store.peek_cursor(tx, SEALED))
+            return sealed.position if sealed else 0
+        return self._known
 
     def _learn(self, mark: store.Mark) -> int:
         self._known = max(self._known, mark.position)

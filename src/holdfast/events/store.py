@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     Row,
     false,
+    func,
     insert,
     literal_column,
     or_,
@@ -250,14 +251,6 @@ def move_cursor(tx: Connection, name: str, cursor: Cursor) -> None:
     )
 
 
-def cursor_position(tx: Connection, name: str) -> int:
-    """Return how far a reader of the whole log has come, 0 if there was none yet. Takes no lock."""
-    found = tx.execute(
-        select(log_cursors.c.position).where(log_cursors.c.environment_id == _EVERYWHERE, log_cursors.c.name == name)
-    ).scalar_one_or_none()
-    return 0 if found is None else int(found)
-
-
 def span(
     tx: Connection, after: int, up_to: int, *, limit: int, actions: Collection[Action] | None = None
 ) -> list[tuple[int, Entry]]:
@@ -283,6 +276,19 @@ def ids_up_to(tx: Connection, environment_id: str, up_to: int) -> list[str]:
     position = _position(tx)
     query = select(entries.c.id).where(entries.c.environment_id == environment_id, position <= up_to)
     return list(tx.execute(query.order_by(position)).scalars())
+
+
+def count_up_to(tx: Connection, environment_id: str, up_to: int) -> int:
+    query = select(func.count()).where(entries.c.environment_id == environment_id, _position(tx) <= up_to)
+    return int(tx.execute(query).scalar_one())
+
+
+def peek_cursor(tx: Connection, name: str) -> Cursor | None:
+    """Return a cursor as it was last moved, without taking it."""
+    row = tx.execute(
+        select(log_cursors).where(log_cursors.c.environment_id == _EVERYWHERE, log_cursors.c.name == name)
+    ).one_or_none()
+    return None if row is None else Cursor(row.position, row.entry_environment_id, row.entry_id)
 
 
 def summarize(tx: Connection) -> None:

@@ -128,6 +128,26 @@ def upgrade() -> None:
     )
     op.create_index("ix_attempts_expires_at", "attempts", ["expires_at"], unique=False)
     op.create_table(
+        "checkpoint_keys",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("public", sa.LargeBinary(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_checkpoint_keys")),
+    )
+    op.create_table(
+        "checkpoints",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.String(length=26), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "number", name=op.f("pk_checkpoints")),
+    )
+    op.create_table(
         "clients",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -282,6 +302,18 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_redirect_uris")),
         sa.UniqueConstraint("environment_id", "uri", name="uq_redirect_uris_uri"),
+    )
+    op.create_table(
+        "seals",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("entry_ids", sa.Text(), nullable=False),
+        sa.Column("entry_hashes", sa.LargeBinary(), nullable=False),
+        sa.Column("previous", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "number", name=op.f("pk_seals")),
     )
     op.create_table(
         "webhook_endpoints",
