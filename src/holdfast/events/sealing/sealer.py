@@ -13,7 +13,7 @@ from holdfast.storage import Database
 MOST_ENTRIES = 512
 """Of a seal: enough to share the cost of a transaction among, few enough that SQLite's one writer is not held long."""
 SUMMARIZE_EVERY = 8
-"""Full looks, before PostgreSQL's index on arrivals is told of new pages; what it does not know of is read each time."""
+"""Full looks, before PostgreSQL's index on arrivals is told of new pages; what it does not know is read each time."""
 
 
 class Sealer:
