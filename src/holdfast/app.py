@@ -14,7 +14,9 @@ from holdfast.accounts import Accounts
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.rate import RateLimiter
+from holdfast.api.scalekit.notifications import ScalekitRenderer
 from holdfast.api.workos import WorkosDoor
+from holdfast.api.workos.notifications import WorkosRenderer
 from holdfast.api.workos.parts import Parts
 from holdfast.authorization import Begin, Callback, Finish, Start
 from holdfast.clock import Clock, SystemClock
@@ -36,6 +38,11 @@ from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, Sweep, Token
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
+from holdfast.webhooks.deliveries.delivery import DELAYS, Renderer
+from holdfast.webhooks.deliveries.plan import Planner
+from holdfast.webhooks.deliveries.replay import Replay
+from holdfast.webhooks.deliveries.send import Sender
+from holdfast.webhooks.endpoint import Dialect
 from holdfast.worker import Loop
 
 _log = structlog.get_logger("holdfast")
@@ -63,6 +70,10 @@ class Holdfast:
     forecast: Forecast
     sealer: Sealer
     checkpoints: Checkpoints
+    endpoints: Endpoints
+    planner: Planner
+    sender: Sender
+    replay: Replay
     app: ASGIApp
     first_key: Secret | None
     sandbox: Sandbox | None
@@ -74,14 +85,22 @@ class Holdfast:
             loop
             for wanted, loop in (
                 (config.seal_interval, Loop(config.seal_interval, "sealing_failed", self.sealer.seal_all)),
+                (config.delivery_interval, Loop(config.delivery_interval, "delivery_failed", self.deliver)),
                 (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),
             )
             if wanted
         ]
 
+    async def deliver(self) -> None:
+        """Plan what is new in the log, and send what is due."""
+        while await self.planner.look():
+            pass
+        await self.sender.run()
+
     async def close(self) -> None:
         """End in order: finish the refreshes under way, then let go of the network and the database."""
         await self.refresher.drain(self.config.lease_seconds)
+        await self.sender.stop(self.config.delivery_timeout)
         await self.outbound.close()
         await self.database.close()
 
@@ -147,6 +166,9 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         base_url=config.base_url,
         app_name=config.app_name,
     )
+    endpoints = Endpoints(database, vault, clock, dev=config.dev)
+    workos = WorkosRenderer()
+    renderers: dict[Dialect, Renderer] = {"workos": workos, "both": workos, "scalekit": ScalekitRenderer()}
     parts = Parts(
         database=database,
         vault=vault,
@@ -167,7 +189,7 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         ),
         finish=Finish(accounts),
         order=order,
-        endpoints=Endpoints(database, vault, clock, dev=config.dev),
+        endpoints=endpoints,
         limiter=RateLimiter(config.requests_per_minute, clock),
         base_url=config.base_url,
         dev=config.dev,
@@ -189,6 +211,20 @@ async def build(config: Config, clock: Clock | None = None) -> Holdfast:
         checkpoints=Checkpoints(
             database, vault, clock, interval=config.checkpoint_interval, sink=line_sink(config.checkpoint_file)
         ),
+        endpoints=endpoints,
+        planner=Planner(database, clock, order, renderers),
+        sender=Sender(
+            database,
+            vault,
+            clock,
+            outbound,
+            renderers,
+            concurrency=config.delivery_concurrency,
+            per_endpoint=config.deliveries_per_endpoint,
+            timeout=config.delivery_timeout,
+            delays=config.delivery_delays() or DELAYS,
+        ),
+        replay=Replay(database, clock, renderers),
         app=_app(pages, WorkosDoor(parts), sandbox, config.base_url),
         first_key=first_key,
         sandbox=sandbox,

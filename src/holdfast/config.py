@@ -65,11 +65,25 @@ class Config:
     """Seconds between two signed checkpoints of a log that has grown. 0 = this process makes none."""
     checkpoint_file: str = ""
     """Where each checkpoint is added as a line, to be kept out of the database's reach. `-` = standard output."""
+    delivery_interval: float = 1.0
+    """Seconds between two looks for webhook deliveries to make and to send. 0 = this process sends none."""
+    delivery_concurrency: int = 32
+    """How many webhook deliveries may be under way at once in this process."""
+    deliveries_per_endpoint: int = 8
+    """How many of them may be at one endpoint, each of another account."""
+    delivery_timeout: float = 10.0
+    """Seconds a webhook's receiver has to answer."""
+    delivery_retries: str = ""
+    """Seconds before each retry of a delivery, as `5,60,600`. Empty = twelve retries over three days."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
     """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_dir / 'holdfast.db'}"
+
+    def delivery_delays(self) -> tuple[float, ...]:
+        """Return the seconds before each retry, none if the defaults apply. Raises ValueError."""
+        return tuple(float(delay) for delay in self.delivery_retries.split(",") if delay.strip())
 
     def key_path(self) -> Path:
         return self.key_file or self.data_dir / "holdfast.key"
@@ -149,6 +163,17 @@ def _checked(config: Config) -> Config:
         ),
         (0 <= config.expiring_soon_days <= 365, "expiring_soon_days must be 0 to 365"),
         (config.seal_interval == 0 or 0.05 <= config.seal_interval <= 60, "seal_interval must be 0, or 0.05 to 60"),
+        (
+            config.delivery_interval == 0 or 0.05 <= config.delivery_interval <= 60,
+            "delivery_interval must be 0, or 0.05 to 60",
+        ),
+        (1 <= config.delivery_concurrency <= 1000, "delivery_concurrency must be 1 to 1000"),
+        (
+            1 <= config.deliveries_per_endpoint <= config.delivery_concurrency,
+            "deliveries_per_endpoint must be 1 to delivery_concurrency",
+        ),
+        (0 < config.delivery_timeout <= 60, "delivery_timeout must be above 0 and at most 60"),
+        (_are_delays(config), "delivery_retries must be seconds, such as 5,60,600"),
         (config.checkpoint_interval >= 0, "checkpoint_interval must not be negative"),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
@@ -158,6 +183,13 @@ def _checked(config: Config) -> Config:
     if config.base_url:
         _check_base_url(config)
     return config
+
+
+def _are_delays(config: Config) -> bool:
+    try:
+        return all(0 < delay <= 604_800 for delay in config.delivery_delays())
+    except ValueError:
+        return False
 
 
 def _check_base_url(config: Config) -> None:

@@ -16,12 +16,15 @@ from holdfast.errors import HoldfastError
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.tokens import Forecast, Sweep
+from holdfast.webhooks.deliveries import store as deliveries
 
 _log = structlog.get_logger("holdfast.worker")
 
 CLEANUP_SECONDS = 300.0
 FORECAST_SECONDS = 300.0
 """What it tells of is days ahead."""
+DELIVERY_AFTERLIFE = 30 * 86400.0
+"""Finished deliveries can be looked at and replayed for a month."""
 ATTEMPT_AFTERLIFE = 24 * 3600.0
 """Ended attempts are kept for a day, so that an old link can be told from an unknown one."""
 
@@ -95,6 +98,7 @@ class Worker:
 
         def work(tx: Tx) -> int:
             attempts = attempt_store.forget_before(tx, now - ATTEMPT_AFTERLIFE)
+            attempts += deliveries.forget_before(tx, now - DELIVERY_AFTERLIFE)
             return attempts + idempotency.forget_before(tx, now - idempotency.LIFETIME)
 
         return await self._database.transact(work)

@@ -91,6 +91,7 @@ async def running(config: Config) -> AsyncIterator[tuple[Holdfast, Server]]:
     finally:
         server.stop()
         await task
+        holdfast.sender.close()
         await worker.stop()
         await holdfast.close()
 

@@ -240,6 +240,43 @@ def upgrade() -> None:
         sqlite_where=sa.text("arrival IS NOT NULL"),
     )
     op.create_table(
+        "deliveries",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=26), nullable=False),
+        sa.Column("entry_id", sa.String(length=26), nullable=False),
+        sa.Column("event", sa.String(length=64), nullable=False),
+        sa.Column("queue", sa.String(length=26), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("last_at", sa.Double(), nullable=True),
+        sa.Column("response_status", sa.Integer(), nullable=True),
+        sa.Column("response_text", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint("environment_id", "endpoint_id", "entry_id", name="uq_deliveries_entry"),
+    )
+    op.create_index("ix_deliveries_list", "deliveries", ["environment_id", "endpoint_id", "id"], unique=False)
+    op.create_index(
+        "ix_deliveries_due",
+        "deliveries",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_deliveries_queue",
+        "deliveries",
+        ["environment_id", "endpoint_id", "queue", "position"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('due', 'waiting')"),
+        sqlite_where=sa.text("status IN ('due', 'waiting')"),
+    )
+    op.create_table(
         "environments",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
@@ -325,6 +362,15 @@ def upgrade() -> None:
         sa.Column("secret", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("dialect", sa.String(length=16), server_default="workos", nullable=False),
+        sa.Column("secret_version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("former_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("former_until", sa.Double(), nullable=True),
+        sa.Column("failing_since", sa.Double(), nullable=True),
+        sa.Column("disabled_reason", sa.String(length=64), nullable=False),
+        sa.Column("delivered", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("failed", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("dead", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_webhook_endpoints")),
         sa.UniqueConstraint("environment_id", "url", name="uq_webhook_endpoints_url"),
     )
