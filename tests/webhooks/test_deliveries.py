@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import re
+import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from holdfast.webhooks import Endpoint
 from holdfast.webhooks import store as endpoint_store
 from holdfast.webhooks.deliveries import store
 from holdfast.webhooks.deliveries.delivery import DELAYS, DISABLE_AFTER, Delivery, Failed, next_attempt
+from tests.parts.node import NODE, environment
 from tests.webhooks.receiver import Receiver, Verify, never, sometimes, verify_scalekit, verify_standard, verify_workos
 from tests.webhooks.told import SCALEKIT_EVENTS, WORKOS_EVENTS, told
 
@@ -36,8 +39,6 @@ class Mixed:
         self.ahead = 0.0
 
     def now(self) -> float:
-        import time
-
         return time.time() + self.ahead
 
 
@@ -144,6 +145,32 @@ async def test_the_workos_shape_is_the_body_that_events_shows(desk: Desk, hook: 
     assert receiver.taken[0]["data"] == event.data
     assert body == json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False).encode()
     assert re.fullmatch(r"t=\d{13}, v1=[0-9a-f]{64}", receiver.headers[0]["WorkOS-Signature"])
+
+
+@pytest.mark.node
+async def test_the_node_sdk_verifies_a_delivery_as_text_and_as_an_object(
+    desk: Desk, hook: Any, node_modules: Path
+) -> None:
+    receiver = await hook(verify_workos)
+    await desk.endpoint(receiver)
+    await desk.write(told(desk.environment_id))
+    await desk.deliver()
+    delivery = {
+        "secret": receiver.secret,
+        "signature": receiver.headers[0]["WorkOS-Signature"],
+        "body": receiver.bodies[0].decode(),
+    }
+    done = subprocess.run(
+        [NODE, Path(__file__).with_name("verify.mjs")],
+        input=json.dumps(delivery),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [receiver.taken[0]["id"]] * 2
 
 
 async def test_the_scalekit_shape_passes_its_verifier_and_the_standard_one(desk: Desk, hook: Any) -> None:
