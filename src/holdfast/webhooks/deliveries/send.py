@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,6 +40,9 @@ _log = structlog.get_logger("holdfast.webhooks")
 CLAIM_MARGIN = 5.0
 """A claim lasts two time-outs and this, for writing down. What a killed process had claimed is sent again after it."""
 
+GATHER_SECONDS = 0.005
+"""After one delivery has ended, for others to end: what is free is filled by one transaction."""
+
 
 class Sender:
     def __init__(
@@ -61,6 +64,8 @@ class Sender:
         self._running: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._outcomes: list[tuple[Delivery, Outcome]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Claim and send until nothing is due. Returns with sendings under way; `idle` waits for them."""
@@ -68,15 +73,17 @@ class Sender:
             room = self._concurrency - len(self._tasks)
             full = {name for name, count in self._running.items() if count >= self._per_endpoint}
             taken = await self._claim(room, full) if room > 0 else []
-            for delivery in taken:
+            for claimed in taken:
+                delivery = claimed.delivery
                 self._running[delivery.endpoint_id] += 1
-                task = asyncio.ensure_future(self._one(delivery))
+                task = asyncio.ensure_future(self._one(claimed))
                 self._tasks.add(task)
                 task.add_done_callback(lambda task, name=delivery.endpoint_id: self._ended(task, name))  # type: ignore[misc]
             if not taken and not self._tasks:
                 return
             if self._tasks:
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def idle(self) -> None:
         """Wait for what is under way."""
@@ -93,15 +100,15 @@ class Sender:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
-    async def _claim(self, room: int, full: set[str]) -> list[Delivery]:
+    async def _claim(self, room: int, full: set[str]) -> list["_Claimed"]:
         now = self._clock.now()
 
-        def work(tx: Tx) -> list[Delivery]:
+        def work(tx: Tx) -> list[_Claimed]:
             taken: list[Delivery] = []
             over = set(full)
             while len(taken) < room:
                 have = Counter(delivery.endpoint_id for delivery in taken)
-                claimed, more = store.claim(
+                claimed, crowded, more = store.claim(
                     tx,
                     now=now,
                     until=now + 2 * self._timeout + CLAIM_MARGIN,
@@ -110,10 +117,10 @@ class Sender:
                     passing_over=over,
                 )
                 taken += claimed
-                over |= more
-                if not claimed and not more:
+                over |= crowded
+                if not more:
                     break
-            return taken
+            return _with_contents(tx, taken)
 
         return await self._database.transact(work)
 
@@ -123,20 +130,15 @@ class Sender:
         if self._running[endpoint_id] <= 0:
             del self._running[endpoint_id]
 
-    async def _one(self, delivery: Delivery) -> None:
+    async def _one(self, claimed: "_Claimed") -> None:
+        delivery = claimed.delivery
         try:
-            await self._deliver(delivery)
+            await self._deliver(claimed)
         except (SQLAlchemyError, HoldfastError, OSError) as error:  # its claim lapses by itself
             _log.warning("delivery_left", delivery=delivery.id, error=type(error).__name__)
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        def find(tx: Tx) -> tuple[Endpoint | None, Entry | None]:
-            return (
-                endpoint_store.get(tx, delivery.environment_id, delivery.endpoint_id),
-                log.get(tx, delivery.environment_id, delivery.entry_id),
-            )
-
-        endpoint, entry = await self._database.transact(find)
+    async def _deliver(self, claimed: "_Claimed") -> None:
+        endpoint, entry = claimed.endpoint, claimed.entry
         if endpoint is None:
             return  # deleted, and its deliveries with it
         outcome: Outcome
@@ -146,7 +148,23 @@ class Sender:
             outcome = Failed(None, "The entry is not in the log any more.", final=True)
         else:
             outcome = await self._send(endpoint, entry)
-        await self._database.transact(lambda tx: self._settle(tx, delivery, outcome))
+        await self._write_down(claimed.delivery, outcome)
+
+    async def _write_down(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Settle together with what else has come in meanwhile; there is one such transaction at a time."""
+        self._outcomes.append((delivery, outcome))
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(self._write())
+        await asyncio.shield(self._writing)
+
+    async def _write(self) -> None:
+        try:
+            while self._outcomes:
+                batch, self._outcomes = self._outcomes, []
+                batch.sort(key=lambda pair: pair[0].endpoint_id)  # all lock endpoints in one order
+                await self._database.transact(lambda tx, batch=batch: self._settle_all(tx, batch))  # type: ignore[misc]
+        finally:
+            self._writing = None
 
     async def _send(self, endpoint: Endpoint, entry: Entry) -> Outcome:
         secrets = await self._secrets(endpoint)
@@ -174,6 +192,10 @@ class Sender:
         if 200 <= reply.status < 300:
             return Delivered(reply.status, text)
         return Failed(reply.status, text, retry_after=_retry_after(reply), gone=reply.status == 410)
+
+    def _settle_all(self, tx: Tx, batch: Sequence[tuple[Delivery, Outcome]]) -> None:
+        for delivery, outcome in batch:
+            self._settle(tx, delivery, outcome)
 
     def _settle(self, tx: Tx, delivery: Delivery, outcome: Outcome) -> None:
         endpoint = endpoint_store.get(tx, delivery.environment_id, delivery.endpoint_id, lock=True)
@@ -211,6 +233,32 @@ class Sender:
         off = replace(endpoint, status="disabled", disabled_reason=reason, failing_since=since, updated_at=now)
         endpoint_store.save(tx, off)
         log.append(tx, endpoint_entry(off, "disabled", Actor.system(), now, reason=reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A delivery that is ours to make; whom it is for and what it tells of, if they are still there."""
+
+    delivery: Delivery
+    endpoint: Endpoint | None
+    entry: Entry | None
+
+
+def _with_contents(tx: Tx, taken: Sequence[Delivery]) -> list[_Claimed]:
+    wanted: dict[str, set[str]] = {}
+    for one in taken:
+        wanted.setdefault(one.environment_id, set()).add(one.entry_id)
+    entries = {env: log.by_ids(tx, env, ids) for env, ids in wanted.items()}
+    keys = {(one.environment_id, one.endpoint_id) for one in taken}
+    endpoints = {key: endpoint_store.get(tx, *key) for key in keys}
+    return [
+        _Claimed(
+            one,
+            endpoints[one.environment_id, one.endpoint_id],
+            entries[one.environment_id].get(one.entry_id, (0, None))[1],
+        )
+        for one in taken
+    ]
 
 
 def _retry_after(reply: Reply) -> float:

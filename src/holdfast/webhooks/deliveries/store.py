@@ -60,9 +60,10 @@ def busy_queues(tx: Connection, environment_id: str, endpoint_id: str, queues: C
 
 def claim(
     tx: Connection, *, now: float, until: float, limit: int, room: Any, passing_over: Collection[str]
-) -> tuple[list[Delivery], set[str]]:
+) -> tuple[list[Delivery], set[str], bool]:
     """Take up to `limit` deliveries that are due, of each endpoint as many as `room(endpoint_id)` says, and put their
-    next attempt off to `until`. Return them as they were taken, and the endpoints that have no room."""
+    next attempt off to `until`. Return them as they were taken, endpoints without room, and if more may be due.
+    """
     query = select(deliveries).where(deliveries.c.due_at <= now)
     if passing_over:
         query = query.where(deliveries.c.endpoint_id.not_in(list(passing_over)))
@@ -79,7 +80,7 @@ def claim(
         changed = {"due_at": until, "attempts": row.attempts + 1, "fence": row.fence + 1}
         tx.execute(update(deliveries).where(*_at(row.environment_id, row.id)).values(**changed))
         taken.append(_delivery(row, **changed))
-    return taken, full
+    return taken, full, len(rows) == limit
 
 
 def settle(tx: Connection, delivery: Delivery, **values: Any) -> bool:
