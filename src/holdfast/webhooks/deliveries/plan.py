@@ -35,18 +35,21 @@ class Planner:
         up_to = await self._order.settled()
         if up_to == self._seen:
             return False
-        more = await self._database.transact(lambda tx: self._plan(tx, up_to))
-        if not more:
+        end = await self._database.transact(lambda tx: self._plan(tx, up_to))
+        if end is not None and end >= up_to:
             self._seen = up_to
-        return more
+        return end is not None and end < up_to
 
-    def _plan(self, tx: Tx, up_to: int) -> bool:
+    def _plan(self, tx: Tx, up_to: int) -> int | None:
+        """Return where the cursor stands now; None if another replica has it, and may still fail."""
         cursor = log.take_cursor(tx, CURSOR)
-        if cursor is None or cursor.position >= up_to:
-            return False
+        if cursor is None:
+            return None
+        if cursor.position >= up_to:
+            return cursor.position
         if not endpoint_store.any_enabled(tx):
             log.move_cursor(tx, CURSOR, log.Cursor(up_to))
-            return False
+            return up_to
         end = min(up_to, cursor.position + STRETCH)
         found = log.span(tx, cursor.position, end, limit=MOST_ENTRIES, actions=self._actions)
         if len(found) == MOST_ENTRIES:
@@ -58,7 +61,7 @@ class Planner:
             for endpoint in endpoint_store.enabled_in(tx, environment_id):
                 self._fill(tx, endpoint, by_environment[environment_id])
         log.move_cursor(tx, CURSOR, log.Cursor(end))
-        return end < up_to
+        return end
 
     def _fill(self, tx: Tx, endpoint: Endpoint, entries: list[tuple[int, Entry]]) -> None:
         renderer, now = self._renderers[endpoint.dialect], self._clock.now()
