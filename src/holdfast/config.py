@@ -96,6 +96,22 @@ class Config:
     """Connections to one provider's host that the proxy has open at once in this process."""
     proxy_max_wait: float = 30.0
     """Seconds a proxied call waits at most for a provider that says "not before", where its caller asks for that."""
+    seal_interval: float = 0.5
+    """Seconds between two looks for entries of the log to seal. 0 = this process seals none."""
+    checkpoint_interval: int = 3600
+    """Seconds between two signed checkpoints of a log that has grown. 0 = this process makes none."""
+    checkpoint_file: str = ""
+    """Where each checkpoint is added as a line, to be kept out of the database's reach. `-` = standard output."""
+    delivery_interval: float = 1.0
+    """Seconds between two looks for webhook deliveries to make and to send. 0 = this process sends none."""
+    delivery_concurrency: int = 32
+    """How many webhook deliveries may be under way at once in this process."""
+    deliveries_per_endpoint: int = 8
+    """How many of them may be at one endpoint, each of another account."""
+    delivery_timeout: float = 10.0
+    """Seconds a webhook's receiver has to answer."""
+    delivery_retries: str = ""
+    """Seconds before each retry of a delivery, as `5,60,600`. Empty = twelve retries over three days."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
     """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
@@ -124,6 +140,10 @@ class Config:
     @property
     def tls(self) -> bool:
         return self.tls_dev or self.tls_cert is not None
+
+    def delivery_delays(self) -> tuple[float, ...]:
+        """Return the seconds before each retry, none if the defaults apply. Raises ValueError."""
+        return tuple(float(delay) for delay in self.delivery_retries.split(",") if delay.strip())
 
     def key_path(self) -> Path:
         return self.key_file or self.data_dir / "holdfast.key"
@@ -231,6 +251,19 @@ def _checked(config: Config) -> Config:
         (config.proxy_calls_per_minute >= 0, "proxy_calls_per_minute must not be negative"),
         (config.proxy_connections >= 1, "proxy_connections must be at least 1"),
         (0 <= config.proxy_max_wait <= 300, "proxy_max_wait must be 0 to 300 seconds"),
+        (config.seal_interval == 0 or 0.05 <= config.seal_interval <= 60, "seal_interval must be 0, or 0.05 to 60"),
+        (
+            config.delivery_interval == 0 or 0.05 <= config.delivery_interval <= 60,
+            "delivery_interval must be 0, or 0.05 to 60",
+        ),
+        (1 <= config.delivery_concurrency <= 1000, "delivery_concurrency must be 1 to 1000"),
+        (
+            1 <= config.deliveries_per_endpoint <= config.delivery_concurrency,
+            "deliveries_per_endpoint must be 1 to delivery_concurrency",
+        ),
+        (0 < config.delivery_timeout <= 60, "delivery_timeout must be above 0 and at most 60"),
+        (_are_delays(config), "delivery_retries must be seconds, such as 5,60,600"),
+        (config.checkpoint_interval >= 0, "checkpoint_interval must not be negative"),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
     for holds, message in rules:
@@ -239,6 +272,13 @@ def _checked(config: Config) -> Config:
     if config.base_url:
         _check_base_url(config)
     return config
+
+
+def _are_delays(config: Config) -> bool:
+    try:
+        return all(0 < delay <= 604_800 for delay in config.delivery_delays())
+    except ValueError:
+        return False
 
 
 def _check_base_url(config: Config) -> None:

@@ -53,6 +53,7 @@ def workos_parts(rooms: Rooms, limiter: RateLimiter) -> WorkosParts:
         plain=rooms.plain,
         begin=rooms.begin,
         finish=rooms.finish,
+        order=rooms.order,
         endpoints=rooms.endpoints,
         limiter=limiter,
         base_url=rooms.config.base_url,

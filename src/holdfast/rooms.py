@@ -11,12 +11,17 @@ from holdfast.access.clients import client_id
 from holdfast.accounts import Accounts, Bulk, Keeping
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
+from holdfast.api.scalekit.notifications import ScalekitRenderer
+from holdfast.api.workos.notifications import WorkosRenderer
 from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
 from holdfast.clock import Clock
 from holdfast.config import Config
 from holdfast.connections import ClientFactory, Connections
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
+from holdfast.events.order import Order
+from holdfast.events.sealing import Checkpoints, Sealer
+from holdfast.events.sealing.checkpoints import line_sink
 from holdfast.lab import Sandbox, sandbox_provider
 from holdfast.outbound import Outbound, Streaming
 from holdfast.providers.loader import Catalog, load_catalog
@@ -31,9 +36,17 @@ from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingRead
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
+from holdfast.webhooks.deliveries.delivery import DELAYS, Renderer
+from holdfast.webhooks.deliveries.plan import Planner
+from holdfast.webhooks.deliveries.replay import Replay
+from holdfast.webhooks.deliveries.send import Sender
+from holdfast.webhooks.endpoint import Dialect
+from holdfast.worker import Loop
 
 DEFAULT_ENVIRONMENT = "default"
 SANDBOX_PATH = "/lab/sandbox"
+CHECKPOINT_LOOK = 15.0
+"""Seconds between two looks whether a checkpoint is due."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +92,42 @@ class Rooms:
     finish: Finish
     links: Links
     verify: Verify
+    order: Order
+    sealer: Sealer
+    checkpoints: Checkpoints
     endpoints: Endpoints
+    planner: Planner
+    sender: Sender
+    replay: Replay
     proxy: Proxy
     readiness: Readiness
     sandbox: Sandbox | None
     firsts: Firsts
 
+    def loops(self) -> list[Loop]:
+        """What the log asks for beside the doors; a loop that is turned off is not there."""
+        config = self.config
+        return [
+            loop
+            for wanted, loop in (
+                (config.seal_interval, Loop(config.seal_interval, "sealing_failed", self.sealer.seal_all)),
+                (config.delivery_interval, Loop(config.delivery_interval, "delivery_failed", self.deliver)),
+                (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),
+            )
+            if wanted
+        ]
+
+    async def deliver(self) -> None:
+        """Plan what is new in the log, and send what is due."""
+        while await self.planner.look():
+            pass
+        await self.sender.run()
+
     async def close(self) -> None:
         """End in order: finish the refreshes under way, then let go of the network and the database."""
         await self.proxy.close()
         await self.refresher.drain(self.config.lease_seconds)
+        await self.sender.stop(self.config.delivery_timeout)
         await self.outbound.close()
         await self.database.close()
 
@@ -157,6 +196,9 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         connect_code_lifetime=config.connect_code_lifetime,
         verification_lifetime=config.verification_lifetime,
     )
+    order = Order(database)
+    workos = WorkosRenderer()
+    renderers: dict[Dialect, Renderer] = {"workos": workos, "both": workos, "scalekit": ScalekitRenderer()}
     start = Start(accounts, factory, lifetime=config.attempt_lifetime)
     keeping = Keeping(accounts)
     proxy = Proxy(
@@ -212,7 +254,25 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         finish=Finish(accounts),
         links=Links(accounts, keeping, base_url=config.base_url, link_lifetime=config.link_lifetime, dev=config.dev),
         verify=Verify(accounts, base_url=config.base_url),
+        order=order,
+        sealer=Sealer(database, clock, order),
+        checkpoints=Checkpoints(
+            database, vault, clock, interval=config.checkpoint_interval, sink=line_sink(config.checkpoint_file)
+        ),
         endpoints=Endpoints(database, vault, clock, dev=config.dev),
+        planner=Planner(database, clock, order, renderers),
+        sender=Sender(
+            database,
+            vault,
+            clock,
+            outbound,
+            renderers,
+            concurrency=config.delivery_concurrency,
+            per_endpoint=config.deliveries_per_endpoint,
+            timeout=config.delivery_timeout,
+            delays=config.delivery_delays() or DELAYS,
+        ),
+        replay=Replay(database, clock, renderers),
         proxy=proxy,
         readiness=Readiness(database, vault),
         sandbox=sandbox,

@@ -4,7 +4,8 @@ database that is away comes back."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,14 +18,25 @@ from holdfast.errors import HoldfastError
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.tokens import Forecast, Sweep
+from holdfast.webhooks.deliveries import store as deliveries
 
 _log = structlog.get_logger("holdfast.worker")
 
 CLEANUP_SECONDS = 300.0
 FORECAST_SECONDS = 300.0
 """What it tells of is days ahead."""
+DELIVERY_AFTERLIFE = 30 * 86400.0
+"""Finished deliveries can be looked at and replayed for a month."""
 ATTEMPT_AFTERLIFE = 24 * 3600.0
 """Ended attempts are kept for a day, so that an old link can be told from an unknown one."""
+
+
+class Loop(NamedTuple):
+    """A step that is taken every so many seconds, and what the log calls its failure."""
+
+    seconds: float
+    failure: str
+    step: Callable[[], Awaitable[object]]
 
 
 class Worker:
@@ -38,7 +50,9 @@ class Worker:
         *,
         sweep_interval: float,
         cleanup_interval: float = 0,
+        others: Sequence[Loop] = (),
     ) -> None:
+        self._others = others
         self._database, self._clock = database, clock
         self._sweep, self._forecast, self._sweep_interval = sweep, forecast, sweep_interval
         self._bulk, self._cleanup_interval = bulk, cleanup_interval
@@ -52,6 +66,7 @@ class Worker:
         if self._sweep_interval:
             loops.append(self._every(FORECAST_SECONDS, "forecast_failed", self._forecast.announce))
             loops.append(self._every(self._sweep_interval, "sweep_failed", self._sweep_through))
+        loops += [self._every(*other) for other in self._others]
         self._tasks = [asyncio.ensure_future(loop) for loop in loops]
 
     async def stop(self, seconds: float = 5.0) -> None:
@@ -91,6 +106,7 @@ class Worker:
         def work(tx: Tx) -> int:
             attempt_store.drop_pending(tx, now)
             attempts = attempt_store.forget_before(tx, now - ATTEMPT_AFTERLIFE)
+            attempts += deliveries.forget_before(tx, now - DELIVERY_AFTERLIFE)
             return attempts + idempotency.forget_before(tx, now - idempotency.LIFETIME)
 
         return await self._database.transact(work)

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,8 +15,15 @@ from holdfast.storage import Connection, metadata, migrations, open_database
 from holdfast.storage.migrations import HEAD, current, migrate
 
 
+def _other_default(_context: object, _in_database: object, column: Any, found: str | None, *_: object) -> bool | None:
+    """Tell whether a default that draws a number is another one; evaluated, as others are, it never equals itself."""
+    if column.name != "arrival" or found is None or "nextval" not in found:
+        return None
+    return "pg_current_xact_id()" not in found or "nextval('entries_arrival'" not in found
+
+
 def _differences(tx: Connection) -> list[object]:
-    context = MigrationContext.configure(tx, opts={"compare_type": True, "compare_server_default": True})
+    context = MigrationContext.configure(tx, opts={"compare_type": True, "compare_server_default": _other_default})
     return list(compare_metadata(context, metadata))
 
 

@@ -219,6 +219,7 @@ def snapshot(account: Account, connection_name: str) -> dict[str, Any]:
         "reason": account.reason.value if account.reason else None,
         "detail": account.detail,
         "last4": account.last4,
+        "expires_at": account.expires_at,
         "established_by": account.established_by,
         "created_at": account.created_at,
         "updated_at": account.updated_at,

@@ -1,1 +1,1 @@
-"""The command line: serve, demo, keys, settings. Each command is one file; a mistake is one clear line and status 2."""
+"""The command line: serve, demo, keys, audit, settings. One file each; a mistake is one clear line and status 2."""

@@ -21,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+audit_app = typer.Typer(help="The log: proof that it is what it was, and a copy of it.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 migrate_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
@@ -179,6 +181,31 @@ def clients_revoke(
     from holdfast.cli.clients import revoke
 
     _run(revoke(_settings(data_dir=data_dir, database=database), client))
+
+
+@audit_app.command("verify")
+def audit_verify(
+    environment: Annotated[str | None, typer.Option(help="One environment's id or name. Without it, all.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoints that were kept elsewhere, one a line.")] = None,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Check every sealed entry and name the first that is not as it was. Status 1 if there is one."""
+    from holdfast.cli.audit import verify
+
+    raise typer.Exit(_run(verify(_settings(data_dir=data_dir, database=database), environment, checkpoint)))
+
+
+@audit_app.command("export")
+def audit_export(
+    environment: Annotated[str | None, typer.Option(help="One environment's id or name. Without it, all.")] = None,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Write the sealed log to standard output, one JSON object a line: seals and the entries they cover."""
+    from holdfast.cli.audit import export
+
+    _run(export(_settings(data_dir=data_dir, database=database), environment))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -58,14 +58,20 @@ async def running(
         holdfast.bulk,
         sweep_interval=config.sweep_interval,
         cleanup_interval=config.cleanup_interval,
+        others=holdfast.loops(),
     )
     worker.start()
+
+    async def end_loops() -> None:
+        holdfast.sender.close()
+        await worker.stop()
+
     grace = config.outbound_timeout + GRACE_SECONDS
     server = Server(
         uvicorn_config(holdfast.app, grace, context),
         holdfast.readiness,
         delay=config.drain_delay,
-        on_drain=worker.stop,
+        on_drain=end_loops,
         shares=sockets is not None,
     )
     _stop_on_signals(server)

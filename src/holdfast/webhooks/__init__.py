@@ -1,7 +1,7 @@
-"""Webhooks: who is told about what. Owns the endpoints and their signing secrets.
+"""Webhooks: who is told about what. Owns the endpoints with their signing secrets, and (`deliveries`) the telling.
 
-States of an endpoint: enabled, disabled. Its secret is sealed and shown to whoever may list endpoints, because that is
-what the wire promises. Delivering entries to endpoints is not here yet: so far an app polls the events list.
+States of an endpoint: enabled, disabled (by the app; by us, when it answers 410 or nothing has reached it for five
+days). Its secret is sealed and shown to whoever may list endpoints, because that is what the wire promises.
 """
 
 from holdfast.webhooks.endpoint import Endpoint

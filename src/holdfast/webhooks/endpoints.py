@@ -14,8 +14,11 @@ from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.vault import Place, Vault
 from holdfast.webhooks import store
-from holdfast.webhooks.endpoint import Endpoint, Status
+from holdfast.webhooks.deliveries import store as deliveries
+from holdfast.webhooks.endpoint import Dialect, Endpoint, Status
 
+OVERLAP_SECONDS = 24 * 3600.0
+"""How long a former secret goes on signing: a day to bring the new one everywhere."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -23,7 +26,9 @@ class Endpoints:
     def __init__(self, database: Database, vault: Vault, clock: Clock, *, dev: bool) -> None:
         self._database, self._vault, self._clock, self._dev = database, vault, clock, dev
 
-    async def create(self, environment_id: str, url: str, events: Sequence[str], actor: Actor) -> Endpoint:
+    async def create(
+        self, environment_id: str, url: str, events: Sequence[str], actor: Actor, *, dialect: Dialect = "workos"
+    ) -> Endpoint:
         """Make an endpoint with a fresh secret. Raises Unprocessable `invalid_url`, Conflict `duplicate_endpoint`."""
         self._check_url(url)
         await self._vault.ready(environment_id)
@@ -36,7 +41,8 @@ class Endpoints:
             url=url,
             status="enabled",
             events=tuple(events),
-            secret=self._vault.seal(Secret("whsec_" + ids.opaque(32)), place),
+            secret=self._vault.seal(_new_secret(), place),
+            dialect=dialect,
             created_at=now,
             updated_at=now,
         )
@@ -45,7 +51,7 @@ class Endpoints:
             if store.by_url(tx, environment_id, url) is not None:
                 raise Conflict(f"there is a webhook endpoint for {url} already", code="duplicate_endpoint")
             store.save(tx, endpoint)
-            log.append(tx, _entry(endpoint, "created", actor, now))
+            log.append(tx, endpoint_entry(endpoint, "created", actor, now))
             return endpoint
 
         return await self._database.transact(work)
@@ -66,7 +72,7 @@ class Endpoints:
 
         def work(tx: Tx) -> Endpoint:
             now = self._clock.now()
-            before = _found(store.get(tx, environment_id, endpoint_id))
+            before = _found(store.get(tx, environment_id, endpoint_id, lock=True))
             other = store.by_url(tx, environment_id, url) if url is not None else None
             if other is not None and other.id != endpoint_id:
                 raise Conflict(f"there is a webhook endpoint for {url} already", code="duplicate_endpoint")
@@ -76,20 +82,50 @@ class Endpoints:
                 status=status or before.status,
                 events=tuple(events) if events is not None else before.events,
                 updated_at=now,
+                failing_since=None if status == "enabled" else before.failing_since,
+                disabled_reason="" if status is not None else before.disabled_reason,
             )
             store.save(tx, after)
-            log.append(tx, _entry(after, "updated", actor, now))
+            log.append(tx, endpoint_entry(after, "updated", actor, now))
             return after
 
         return await self._database.transact(work)
 
     async def delete(self, environment_id: str, endpoint_id: str, actor: Actor) -> None:
         def work(tx: Tx) -> None:
-            endpoint = _found(store.get(tx, environment_id, endpoint_id))
+            endpoint = _found(store.get(tx, environment_id, endpoint_id, lock=True))
             store.remove(tx, environment_id, endpoint_id)
-            log.append(tx, _entry(endpoint, "deleted", actor, self._clock.now()))
+            deliveries.forget_endpoint(tx, environment_id, endpoint_id)
+            log.append(tx, endpoint_entry(endpoint, "deleted", actor, self._clock.now()))
 
         await self._database.transact(work)
+
+    async def rotate(
+        self, environment_id: str, endpoint_id: str, actor: Actor, *, overlap: float = OVERLAP_SECONDS
+    ) -> Endpoint:
+        """Give an endpoint a new secret. For `overlap` seconds the former one signs as well. Raises NotFound.
+
+        A second rotation within that time ends the first one's former secret.
+        """
+        await self._vault.ready(environment_id)
+
+        def work(tx: Tx) -> Endpoint:
+            now = self._clock.now()
+            before = _found(store.get(tx, environment_id, endpoint_id, lock=True))
+            version = before.secret_version + 1
+            after = replace(
+                before,
+                secret=self._vault.seal(_new_secret(), before.place_of(version)),
+                secret_version=version,
+                former_secret=before.secret,
+                former_until=now + overlap,
+                updated_at=now,
+            )
+            store.save(tx, after)
+            log.append(tx, endpoint_entry(after, "secret_rotated", actor, now))
+            return after
+
+        return await self._database.transact(work)
 
     async def reveal(self, endpoint: Endpoint) -> Secret:
         """Return the signing secret."""
@@ -113,7 +149,12 @@ def _found(endpoint: Endpoint | None) -> Endpoint:
     return endpoint
 
 
-def _entry(endpoint: Endpoint, what: str, actor: Actor, now: float) -> Entry:
+def _new_secret() -> Secret:
+    """32 letters and digits are base64 of 24 bytes: both wires take it (Standard Webhooks asks for 24 to 64)."""
+    return Secret("whsec_" + ids.opaque(32))
+
+
+def endpoint_entry(endpoint: Endpoint, what: str, actor: Actor, now: float, **more: str) -> Entry:
     return Entry(
         environment_id=endpoint.environment_id,
         id=ids.new_id(now),
@@ -125,5 +166,6 @@ def _entry(endpoint: Endpoint, what: str, actor: Actor, now: float) -> Entry:
             "what": what,
             "url": endpoint.url,
             "status": endpoint.status,
+            **more,
         },
     )

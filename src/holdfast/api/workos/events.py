@@ -97,6 +97,9 @@ class EventOperations:
         if not kinds:
             return EventList(data=[], list_metadata=ListMetadata())
 
+        # An app that keeps the last id it saw must never be shown an entry before one that is still to come.
+        up_to = await self.parts.order.settled()
+
         def work(tx: Tx) -> list[Entry]:
             return log.list_entries(
                 tx,
@@ -109,6 +112,7 @@ class EventOperations:
                 since=since,
                 until=until,
                 organization_id=query.organization_id,
+                up_to=up_to,
             )
 
         found = await self.parts.database.transact(work)

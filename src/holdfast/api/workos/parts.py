@@ -10,6 +10,7 @@ from holdfast.api.rate import RateLimiter
 from holdfast.authorization import Begin, Finish
 from holdfast.clock import Clock
 from holdfast.connections import Connections
+from holdfast.events.order import Order
 from holdfast.storage import Database
 from holdfast.tokens import RenewingReader, TokenReader
 from holdfast.vault import Vault
@@ -30,6 +31,7 @@ class Parts:
     plain: RenewingReader
     begin: Begin
     finish: Finish
+    order: Order
     endpoints: Endpoints
     limiter: RateLimiter
     base_url: str

@@ -1,4 +1,4 @@
-"""Webhook endpoints: operations 32. What is delivered to them is another room's work."""
+"""Webhook endpoints: operations 32. What is delivered to them: `notifications`."""
 
 from dataclasses import dataclass
 

@@ -160,6 +160,26 @@ def upgrade() -> None:
     )
     op.create_index("ix_attempts_expires_at", "attempts", ["expires_at"], unique=False)
     op.create_table(
+        "checkpoint_keys",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("public", sa.LargeBinary(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_checkpoint_keys")),
+    )
+    op.create_table(
+        "checkpoints",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.String(length=26), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "number", name=op.f("pk_checkpoints")),
+    )
+    op.create_table(
         "clients",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -218,6 +238,12 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "version", name=op.f("pk_data_keys")),
     )
+    # A number in the order of arrival; not from a cache, which would hand numbers out of order. SQLite has the rowid.
+    on_postgres = op.get_bind().dialect.name == "postgresql"
+    if on_postgres:
+        op.execute("CREATE SEQUENCE entries_arrival CACHE 1")
+    drawn = "(CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('entries_arrival') END)"
+    arrival = sa.text(drawn if on_postgres else "NULL")
     op.create_table(
         "entries",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
@@ -232,19 +258,20 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.String(length=256), nullable=False),
         sa.Column("request_id", sa.String(length=64), nullable=False),
         sa.Column("data", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("arrival", sa.BigInteger(), server_default=arrival, nullable=True),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_entries")),
     )
     op.create_index(
         "ix_entries_account",
         "entries",
-        ["environment_id", "account_id", "id"],
+        ["environment_id", "account_id", "arrival"],
         unique=False,
         postgresql_where=sa.text("action <> 'credential.read'"),
     )
     op.create_index(
         "ix_entries_action",
         "entries",
-        ["environment_id", "action", "id"],
+        ["environment_id", "action", "arrival"],
         unique=False,
         sqlite_where=sa.text("action <> 'credential.read'"),
         postgresql_where=sa.text("action <> 'credential.read'"),
@@ -258,6 +285,52 @@ def upgrade() -> None:
         postgresql_ops={"account_id": "text_bloom_ops"},
         postgresql_with={"pages_per_range": 32, "autosummarize": True},
         sqlite_where=sa.text("account_id IS NULL"),
+    )
+    op.create_index(
+        "ix_entries_arrival",
+        "entries",
+        ["arrival"],
+        unique=False,
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 32, "autosummarize": True},
+        sqlite_where=sa.text("arrival IS NOT NULL"),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=26), nullable=False),
+        sa.Column("entry_id", sa.String(length=26), nullable=False),
+        sa.Column("event", sa.String(length=64), nullable=False),
+        sa.Column("queue", sa.String(length=26), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("last_at", sa.Double(), nullable=True),
+        sa.Column("response_status", sa.Integer(), nullable=True),
+        sa.Column("response_text", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint("environment_id", "endpoint_id", "entry_id", name="uq_deliveries_entry"),
+    )
+    op.create_index("ix_deliveries_list", "deliveries", ["environment_id", "endpoint_id", "id"], unique=False)
+    op.create_index(
+        "ix_deliveries_due",
+        "deliveries",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_deliveries_queue",
+        "deliveries",
+        ["environment_id", "endpoint_id", "queue", "position"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('due', 'waiting')"),
+        sqlite_where=sa.text("status IN ('due', 'waiting')"),
     )
     op.create_table(
         "environments",
@@ -278,6 +351,15 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(length=26), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "key", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_table(
+        "log_cursors",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("entry_environment_id", sa.String(length=26), nullable=False),
+        sa.Column("entry_id", sa.String(length=26), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "name", name=op.f("pk_log_cursors")),
     )
     op.create_table(
         "memberships",
@@ -368,6 +450,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("version", name=op.f("pk_schema_versions")),
     )
     op.create_table(
+        "seals",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("entry_ids", sa.Text(), nullable=False),
+        sa.Column("entry_hashes", sa.LargeBinary(), nullable=False),
+        sa.Column("previous", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "number", name=op.f("pk_seals")),
+    )
+    op.create_table(
         "webhook_endpoints",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -377,6 +471,15 @@ def upgrade() -> None:
         sa.Column("secret", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("dialect", sa.String(length=16), server_default="workos", nullable=False),
+        sa.Column("secret_version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("former_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("former_until", sa.Double(), nullable=True),
+        sa.Column("failing_since", sa.Double(), nullable=True),
+        sa.Column("disabled_reason", sa.String(length=64), nullable=False),
+        sa.Column("delivered", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("failed", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("dead", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_webhook_endpoints")),
         sa.UniqueConstraint("environment_id", "url", name="uq_webhook_endpoints_url"),
     )

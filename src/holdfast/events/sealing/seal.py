@@ -1,0 +1,117 @@
+"""The Seal record, and what is hashed."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from holdfast.events.entry import Entry
+
+FORMAT = 1
+"""Of what is hashed. Another one gets another number, so that old seals keep their meaning."""
+BEGINNING = bytes(32)
+"""Stands where the first seal names the one before."""
+
+# Sorted members and shortest numbers: the same bytes for the same entry, whichever engine has kept it.
+_canonical = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of a chain: its last seal's number and hash, and how many entries the chain covers."""
+
+    number: int = 0
+    total: int = 0
+    hash: bytes = BEGINNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """`total` counts the environment's entries up to and with this seal's."""
+
+    environment_id: str
+    number: int
+    at: float
+    total: int
+    entry_ids: tuple[str, ...]
+    entry_hashes: tuple[bytes, ...]
+    previous: bytes
+    hash: bytes
+
+    @property
+    def head(self) -> Head:
+        return Head(number=self.number, total=self.total, hash=self.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """An entry as a seal sees it."""
+
+    environment_id: str
+    id: str
+    position: int
+    hash: bytes
+
+
+def entry_hash(entry: Entry) -> bytes:
+    """Return the SHA-256 of all that an entry says."""
+    return hash_of(
+        entry.environment_id,
+        entry.id,
+        entry.at,
+        entry.action.value,
+        entry.actor.kind,
+        entry.actor.id,
+        entry.account_id,
+        entry.connection_id,
+        entry.user_id,
+        entry.organization_id,
+        entry.request_id,
+        entry.data,
+    )
+
+
+def hash_of(*said: object) -> bytes:
+    return hashlib.sha256(_canonical.encode((FORMAT, *said))).digest()
+
+
+def seal_on(head: Head, environment_id: str, entries: Sequence[Hashed], at: float) -> Seal:
+    """Return the seal of these entries, in this order, behind the chain's end."""
+    ids = tuple(entry.id for entry in entries)
+    hashes = tuple(entry.hash for entry in entries)
+    number, total = head.number + 1, head.total + len(ids)
+    return Seal(
+        environment_id=environment_id,
+        number=number,
+        at=at,
+        total=total,
+        entry_ids=ids,
+        entry_hashes=hashes,
+        previous=head.hash,
+        hash=_chained(environment_id, number, at, total, ids, hashes, head.hash),
+    )
+
+
+def holds(seal: Seal, head: Head) -> bool:
+    """Tell whether a stored seal is unaltered, and follows the one that `head` is of."""
+    said = _chained(seal.environment_id, seal.number, seal.at, seal.total, seal.entry_ids, seal.entry_hashes, head.hash)
+    return (seal.number, seal.total, seal.previous, seal.hash) == (
+        head.number + 1,
+        head.total + len(seal.entry_ids),
+        head.hash,
+        said,
+    )
+
+
+def _chained(
+    environment_id: str,
+    number: int,
+    at: float,
+    total: int,
+    ids: Sequence[str],
+    hashes: Sequence[bytes],
+    previous: bytes,
+) -> bytes:
+    head = _canonical.encode((FORMAT, "seal", environment_id, number, at, total, ids, previous.hex()))
+    return hashlib.sha256(head + b"\n" + b"".join(hashes)).digest()

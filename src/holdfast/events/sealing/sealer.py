@@ -1,0 +1,72 @@
+"""The sealer: takes what is new in the log, in its order, and adds a seal to each environment's chain."""
+
+from collections.abc import Sequence
+
+from holdfast.clock import Clock
+from holdfast.events import store as log
+from holdfast.events.order import SEALED, Order
+from holdfast.events.sealing import store
+from holdfast.events.sealing.seal import Hashed, seal_on
+from holdfast.storage import Connection as Tx
+from holdfast.storage import Database
+
+MOST_ENTRIES = 512
+"""Of a seal: enough to share the cost of a transaction among, few enough that SQLite's one writer is not held long."""
+SUMMARIZE_EVERY = 8
+"""Full looks, before PostgreSQL's index on arrivals is told of new pages; what it does not know is read each time."""
+
+
+class Sealer:
+    def __init__(self, database: Database, clock: Clock, order: Order) -> None:
+        self._database, self._clock, self._order = database, clock, order
+        self._full_looks = 0
+        self._cursor = -1
+        """Where the cursor was last seen, -1 if that is not known."""
+        self._read_to = -1
+        """From there on no entry has been read; numbers that were drawn and never written may lie before it."""
+
+    async def look(self) -> bool:
+        """Seal the next entries; tell whether there may be more. Of several sealers one adds, the others try again.
+
+        Entries are read and hashed outside the transaction that adds the seals. That one locks the cursor, which is the
+        lease, and goes ahead only if it stands where the reading began, which is the fence.
+        """
+        if self._cursor < 0:
+            cursor = await self._database.transact(lambda tx: log.peek_cursor(tx, SEALED))
+            self._cursor = self._read_to = cursor.position if cursor else 0
+        up_to = await self._order.settled()
+        if up_to <= self._read_to:
+            return False
+        rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, MOST_ENTRIES))
+        found = [store.hashed(row) for row in rows]
+        if not found:
+            self._read_to = up_to
+            return False
+        expected, self._cursor = self._cursor, -1  # should the transaction fail, or its answer be lost
+        self._cursor = self._read_to = await self._database.transact(lambda tx: self._add(tx, expected, found))
+        if len(found) < MOST_ENTRIES:
+            return False
+        self._full_looks += 1
+        if self._full_looks % SUMMARIZE_EVERY == 0:
+            await self._database.transact(log.summarize)
+        return True
+
+    async def seal_all(self) -> None:
+        """Seal until nothing that is complete is left."""
+        while await self.look():
+            pass
+
+    def _add(self, tx: Tx, expected: int, found: Sequence[Hashed]) -> int:
+        """Add a seal to each environment's chain; return where the cursor stands, -1 if another sealer is at it."""
+        cursor = log.take_cursor(tx, SEALED)
+        if cursor is None or cursor.position != expected:
+            return cursor.position if cursor else -1
+        by_environment: dict[str, list[Hashed]] = {}
+        for entry in found:
+            by_environment.setdefault(entry.environment_id, []).append(entry)
+        now = self._clock.now()
+        for environment_id, entries in by_environment.items():
+            store.add_seal(tx, seal_on(store.head(tx, environment_id), environment_id, entries, now))
+        last = found[-1]
+        log.move_cursor(tx, SEALED, log.Cursor(last.position, last.environment_id, last.id))
+        return last.position

@@ -1,0 +1,187 @@
+"""The tables of seals, checkpoints and the keys that sign them; and new entries, read for hashing alone:
+as plain rows, since records built of them would be most of what sealing costs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from holdfast.events.sealing.checkpoint import Checkpoint, SigningKey
+from holdfast.events.sealing.seal import Hashed, Head, Seal, hash_of
+from holdfast.storage.tables import Blob, Column, Count, Table, Text, Time, Ulid, environment_key, metadata
+from holdfast.vault import Sealed
+
+seals = Table(
+    "seals",
+    metadata,
+    environment_key(),
+    Column("number", Count, primary_key=True, autoincrement=False),
+    Column("at", Time, nullable=False),
+    Column("total", Count, nullable=False),
+    Column("entry_ids", Text, nullable=False),
+    Column("entry_hashes", Blob, nullable=False),
+    Column("previous", Blob, nullable=False),
+    Column("hash", Blob, nullable=False),
+)
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    environment_key(),
+    Column("number", Count, primary_key=True, autoincrement=False),
+    Column("at", Time, nullable=False),
+    Column("total", Count, nullable=False),
+    Column("hash", Blob, nullable=False),
+    Column("key_id", Ulid, nullable=False),
+    Column("signature", Blob, nullable=False),
+)
+checkpoint_keys = Table(
+    "checkpoint_keys",
+    metadata,
+    environment_key(),
+    Column("id", Ulid, primary_key=True),
+    Column("public", Blob, nullable=False),
+    Column("secret", Blob, nullable=False),
+    Column("created_at", Time, nullable=False),
+)
+_ID, _HASH = 26, 32
+_SAID = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
+_SAID += ", request_id"
+_SQLITE = f"SELECT {_SAID}, data, rowid FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"  # noqa: S608
+_POSTGRES = f"""SELECT {_SAID}, data::text, arrival FROM entries WHERE arrival > $1 AND arrival <= $2
+ORDER BY arrival LIMIT $3"""  # noqa: S608
+
+
+def new(tx: Connection, after: int, up_to: int, limit: int) -> Sequence[Any]:
+    """Return up to `limit` entries of all environments behind a position, as rows for `hashed`."""
+    if tx.dialect.name == "sqlite":
+        raw: Any = tx.connection.driver_connection
+        rows: list[Any] = raw.execute(_SQLITE, (after, up_to, limit)).fetchall()
+        return rows
+    # While the table is small or has just grown, the planner would rather read it through than trust a BRIN index.
+    tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    return tx.exec_driver_sql(_POSTGRES, (after, up_to, limit)).fetchall()
+
+
+def hashed(row: Any) -> Hashed:
+    *said, data, position = row
+    return Hashed(said[0], said[1], position, hash_of(*said, msgspec.json.decode(data)))
+
+
+def add_seal(tx: Connection, seal: Seal) -> None:
+    tx.execute(
+        insert(seals).values(
+            environment_id=seal.environment_id,
+            number=seal.number,
+            at=seal.at,
+            total=seal.total,
+            entry_ids="".join(seal.entry_ids),
+            entry_hashes=b"".join(seal.entry_hashes),
+            previous=seal.previous,
+            hash=seal.hash,
+        )
+    )
+
+
+def head(tx: Connection, environment_id: str) -> Head:
+    """Return the end of an environment's chain; of an empty one, its beginning."""
+    row = tx.execute(
+        select(seals.c.number, seals.c.total, seals.c.hash)
+        .where(seals.c.environment_id == environment_id)
+        .order_by(seals.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return Head() if row is None else Head(number=row.number, total=row.total, hash=row.hash)
+
+
+def list_seals(tx: Connection, environment_id: str, *, after: int, limit: int) -> list[Seal]:
+    rows = tx.execute(
+        select(seals)
+        .where(seals.c.environment_id == environment_id, seals.c.number > after)
+        .order_by(seals.c.number)
+        .limit(limit)
+    )
+    return [_seal(row) for row in rows]
+
+
+def sealed_environments(tx: Connection) -> list[str]:
+    return list(tx.execute(select(seals.c.environment_id).distinct().order_by(seals.c.environment_id)).scalars())
+
+
+def last_checkpoint(tx: Connection, environment_id: str) -> Checkpoint | None:
+    row = tx.execute(
+        select(checkpoints)
+        .where(checkpoints.c.environment_id == environment_id)
+        .order_by(checkpoints.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _checkpoint(row)
+
+
+def list_checkpoints(tx: Connection, environment_id: str) -> list[Checkpoint]:
+    query = select(checkpoints).where(checkpoints.c.environment_id == environment_id).order_by(checkpoints.c.number)
+    return [_checkpoint(row) for row in tx.execute(query)]
+
+
+def add_checkpoint(tx: Connection, checkpoint: Checkpoint) -> None:
+    """Store a checkpoint; of two for one seal the later one stays."""
+    where = (checkpoints.c.environment_id == checkpoint.environment_id) & (checkpoints.c.number == checkpoint.number)
+    tx.execute(delete(checkpoints).where(where))
+    tx.execute(
+        insert(checkpoints).values(
+            environment_id=checkpoint.environment_id,
+            number=checkpoint.number,
+            at=checkpoint.at,
+            total=checkpoint.total,
+            hash=checkpoint.hash,
+            key_id=checkpoint.key_id,
+            signature=checkpoint.signature,
+        )
+    )
+
+
+def keys(tx: Connection, environment_id: str) -> list[SigningKey]:
+    """Return an environment's signing keys, the current one last."""
+    query = select(checkpoint_keys).where(checkpoint_keys.c.environment_id == environment_id)
+    return [
+        SigningKey(row.environment_id, row.id, row.public, Sealed(row.secret), row.created_at)
+        for row in tx.execute(query.order_by(checkpoint_keys.c.id))
+    ]
+
+
+def add_key(tx: Connection, key: SigningKey) -> None:
+    tx.execute(
+        insert(checkpoint_keys).values(
+            environment_id=key.environment_id,
+            id=key.id,
+            public=key.public,
+            secret=key.secret.data,
+            created_at=key.created_at,
+        )
+    )
+
+
+def _seal(row: Row[Any]) -> Seal:
+    ids, hashes = row.entry_ids, row.entry_hashes
+    return Seal(
+        environment_id=row.environment_id,
+        number=row.number,
+        at=row.at,
+        total=row.total,
+        entry_ids=tuple(ids[at : at + _ID] for at in range(0, len(ids), _ID)),
+        entry_hashes=tuple(hashes[at : at + _HASH] for at in range(0, len(hashes), _HASH)),
+        previous=row.previous,
+        hash=row.hash,
+    )
+
+
+def _checkpoint(row: Row[Any]) -> Checkpoint:
+    return Checkpoint(
+        environment_id=row.environment_id,
+        number=row.number,
+        at=row.at,
+        total=row.total,
+        hash=row.hash,
+        key_id=row.key_id,
+        signature=row.signature,
+    )
