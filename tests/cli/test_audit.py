@@ -43,16 +43,24 @@ def test_the_log_is_verified_exported_and_what_was_done_to_it_is_told(sealed: Pa
     kept = tmp_path / "kept" / "checkpoints.jsonl"
     done = holdfast("audit", "verify", "--data-dir", sealed, "--checkpoint", kept)
     assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2, "the environment, and the installation's own"
+    assert all("  good: " in line for line in done.stdout.splitlines())
+    only = ("--environment", "default")
+    done = holdfast("audit", "verify", "--data-dir", sealed, "--checkpoint", kept, *only)
     environment_id, _, told = done.stdout.strip().partition("  ")
-    assert told == "good: 2 entries, 1 seals, 2 checkpoints"
+    assert told == "good: 3 entries, 1 seals, 2 checkpoints"
 
     done = holdfast("audit", "export", "--data-dir", sealed, "--environment", "default")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["entry"]["action"] for line in lines if "entry" in line] == ["environment.created", "api_key.created"]
+    assert [line["entry"]["action"] for line in lines if "entry" in line] == [
+        "environment.created",
+        "api_key.created",
+        "client.created",
+    ]
     assert lines[0]["environment_id"] == environment_id
 
     _tamper(sealed, "UPDATE entries SET actor_id = 'somebody' WHERE action = 'api_key.created'")
-    done = holdfast("audit", "verify", "--data-dir", sealed)
+    done = holdfast("audit", "verify", "--data-dir", sealed, *only)
     assert done.returncode == 1
     assert done.stdout == (f"{environment_id}  BAD at seal 1: an entry was changed. Entry {lines[2]['entry']['id']}.\n")
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from sqlalchemy import JSON
+
+from holdfast.accounts.store import accounts
 
 # An owner's own account that everybody sees, at a built-in provider, that can be renewed and is not waiting to be tried
 # again. Whether it has to be is for `policy` to say. All required scopes are there; a doubtful case is left out.
@@ -65,7 +68,7 @@ class Stale:
         return {row["place"]: row for row in await raw.fetch(_POSTGRES_STALE, *columns, self.now)}
 
 
-_JSON = ("scopes", "config", "kept")
+_JSON = tuple(column.name for column in accounts.columns if isinstance(column.type, JSON))
 
 
 def _decoded(text: str) -> Any:
