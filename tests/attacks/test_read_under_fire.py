@@ -42,7 +42,7 @@ def test_a_key_revoked_at_the_command_line_stops_at_the_next_read(tmp_path: Path
         app.connect(user)
         assert [app.token(user)["active"] for _ in range(3)] == [True] * 3
         with closing(sqlite3.connect(database_file(server), timeout=30)) as database:
-            [(key_id,)] = database.execute("SELECT id FROM api_keys").fetchall()
+            [(key_id,)] = database.execute("SELECT id FROM api_keys WHERE kind = 'key'").fetchall()
         _cli(server, "revoke", key_id)
         path, seen = "/data-integrations/sandbox/token", len(_entries(server))
         for body in ({"user_id": user}, {"user_id": user, "min_ttl": 5}, {"user_id": 1}, {}):

@@ -39,7 +39,7 @@ def make(folder: Path, *, oldest: str = HEAD) -> Path:
     migrations = target / "storage" / "migrations"
     (migrations / "versions" / f"v{NEXT}.py").write_text(_EXPAND.format(oldest=oldest))
     _replace(migrations / "__init__.py", f'HEAD = "{HEAD}"', f'HEAD = "{NEXT}"')
-    store = target / "accounts" / "store.py"
+    store = target / "accounts" / "store" / "table.py"
     version = 'Column("version", Count, nullable=False),'
     _replace(store, version, f'Column("colour", Text), {version}')
     return folder

@@ -60,6 +60,11 @@ def announce(config: Config, firsts: Firsts, link: Secret | None, sandbox: Sandb
 
 
 def _without_password(url: str) -> str:
+    """Return the address as far as it is nobody's secret: what follows the `?` may hold a password too."""
     scheme, _, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}://{user.split(':')[0]}{at}{host}"
+    place, _, query = rest.partition("?")
+    user, at, host = place.rpartition("@")
+    shown = "&".join(
+        part for part in query.split("&") if part.split("=")[0] in ("host", "port", "target_session_attrs")
+    )
+    return f"{scheme}://{user.split(':')[0]}{at}{host}{'?' if shown else ''}{shown}"
