@@ -83,9 +83,7 @@ def _scalekit_parts(rooms: Rooms, limiter: RateLimiter) -> ScalekitParts:
 
 def _pages(rooms: Rooms, workos: WorkosDoor) -> ASGIApp:
     config = rooms.config
-    connect = ConnectPages(
-        rooms.start, rooms.callback, rooms.fill, base_url=config.base_url, app_name=config.app_name
-    )
+    connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, base_url=config.base_url, app_name=config.app_name)
     dashboard = Dashboard(
         DashboardParts(
             database=rooms.database,

@@ -213,6 +213,7 @@ def snapshot(account: Account, connection_name: str) -> dict[str, Any]:
         "detail": account.detail,
         "last4": account.last4,
         "established_by": account.established_by,
+        "expires_at": account.expires_at,
         "created_at": account.created_at,
         "updated_at": account.updated_at,
     }

@@ -35,11 +35,12 @@ entries = Table(
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Entries of one action; with `member`, only those whose data says `value` there (or, with `unless`, does not)."""
+    """Entries of one action; with `member`, only those whose data says `value` there (or, with `unless`, does not).
+    None = nothing stands there, or null."""
 
     action: Action
     member: str = ""
-    value: str = ""
+    value: str | None = ""
     unless: bool = False
 
 
@@ -122,6 +123,7 @@ def list_entries(
     until: float | None = None,
     organization_id: str | None = None,
     account_id: str | None = None,
+    connection_id: str | None = None,
 ) -> list[Entry]:
     """Return up to `limit` entries in the order asked for. `after` and `before` are entry ids, exclusive."""
     query = select(entries).where(
@@ -137,8 +139,10 @@ def list_entries(
         query = query.where(entries.c.organization_id == organization_id)
     if account_id is not None:
         query = query.where(entries.c.account_id == account_id)
+    if connection_id is not None:
+        query = query.where(entries.c.connection_id == connection_id)
     rows = page(tx, query, entries.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
-    return [_entry(row) for row in rows]
+    return [entry_of(row) for row in rows]
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -158,7 +162,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> Entry:
     return Entry(
         environment_id=row.environment_id,
         id=row.id,

@@ -205,6 +205,7 @@ def upgrade() -> None:
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("slug", sa.String(length=128), nullable=False),
         sa.Column("entry", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("notes", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "slug", name=op.f("pk_custom_providers")),
