@@ -14,7 +14,7 @@ from holdfast.accounts.removal import Removal
 from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
 from holdfast.clock import Clock
 from holdfast.config import Config
-from holdfast.connections import ClientFactory, Connections
+from holdfast.connections import ClientFactory, Connections, Definitions
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
 from holdfast.lab import Sandbox, sandbox_provider
@@ -61,6 +61,7 @@ class Rooms:
     people: Administrators
     signing_in: SigningIn
     connections: Connections
+    definitions: Definitions
     factory: ClientFactory
     accounts: Accounts
     imports: Imports
@@ -188,6 +189,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         people=people,
         signing_in=SigningIn(database, vault, clock, people),
         connections=connections,
+        definitions=Definitions(database, clock, built_in=connections.built_in, allow_http=config.dev),
         factory=factory,
         accounts=accounts,
         imports=Imports(accounts, factory),

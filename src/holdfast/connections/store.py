@@ -116,6 +116,14 @@ def all_of(tx: Tx, environment_id: str, owner_kind: OwnerKind | None = None) -> 
     return [_connection(row) for row in tx.execute(query.order_by(connections.c.id))]
 
 
+def those(tx: Tx, environment_id: str, wanted: Collection[str]) -> list[Connection]:
+    """Return the connections with these ids; deleted ones are not among them."""
+    query = select(connections).where(
+        connections.c.environment_id == environment_id, connections.c.id.in_(list(wanted))
+    )
+    return [_connection(row) for row in tx.execute(query)] if wanted else []
+
+
 def list_connections(
     tx: Tx,
     environment_id: str,

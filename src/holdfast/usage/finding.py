@@ -1,4 +1,4 @@
-"""Finding calls, newest first, in pages. The log is looked through in short steps: others get their turn between them."""
+"""Finding calls, newest first, in pages. The log is looked through in short steps, and others get turns between."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
