@@ -17,7 +17,7 @@ _WIDTHS = (
     *(_HOUR * n for n in (1, 2, 3, 6, 12)),
     *(_DAY * n for n in (1, 2, 7, 14, 30, 90, 365)),
 )
-_SLICE = 10_000
+SLICE = 10_000
 """Entries per transaction: some 20 ms of the one thread that SQLite has."""
 MOST_COUNTED = 500_000
 """Entries per request: about a second of work, in slices."""
@@ -65,14 +65,20 @@ class Counted:
 
 
 async def count(
-    database: Database, environment_id: str, buckets: Buckets, *, connections: Collection[str] | None = None
+    database: Database,
+    environment_id: str,
+    buckets: Buckets,
+    *,
+    connections: Collection[str] | None = None,
+    size: int = SLICE,
+    most: int = MOST_COUNTED,
 ) -> list[Counted]:
     """Count the calls of `connections` (None = all) in each bucket. Raises TooMuch.
 
     Each slice is a transaction of its own: calls that end meanwhile may be counted or not.
     """
     counted: list[Counted] = []
-    left = MOST_COUNTED
+    left = most
     for bucket in buckets.starts():
         since = ids.first_at(max(bucket, buckets.since))
         until = ids.first_at(min(bucket + buckets.seconds, buckets.until))
@@ -82,10 +88,10 @@ async def count(
                 raise TooMuch("there are too many calls in that time to count at once: ask for a shorter one")
             groups, last = await database.transact(
                 lambda tx, at=at, until=until: store.grouped(  # type: ignore[misc]
-                    tx, environment_id, since=at, until=until, limit=_SLICE, connections=connections
+                    tx, environment_id, since=at, until=until, limit=size, connections=connections
                 )
             )
             counted += [Counted(bucket, one.connection_id, ended(one.status, one.outcome), one.count) for one in groups]
-            left -= _SLICE if last is not None else sum(one.count for one in groups)
+            left -= size if last is not None else sum(one.count for one in groups)
             at = None if last is None else ids.encode(ids.decode(last) + 1)
     return counted

@@ -8,7 +8,7 @@ from holdfast.storage import Database
 from holdfast.usage import store
 from holdfast.usage.call import Call, End, call_of
 
-_STEP = 500
+STEP = 500
 """Entries per transaction: some 5 ms of the one thread that SQLite has."""
 MOST_LOOKED_AT = 10_000
 """Entries per request. A rare call among many takes several pages to find, some of them empty."""
@@ -49,11 +49,21 @@ async def get(database: Database, environment_id: str, call_id: str) -> Call | N
 
 
 async def find(
-    database: Database, environment_id: str, wanted: Wanted, *, size: int, after: str | None, before: str | None
+    database: Database,
+    environment_id: str,
+    wanted: Wanted,
+    *,
+    size: int,
+    after: str | None = None,
+    before: str | None = None,
+    step: int = STEP,
+    most: int = MOST_LOOKED_AT,
 ) -> Found:
     """Return calls older than `after` (or newer than `before`), newest first."""
     backwards = before is not None
-    calls, stopped_at = await _look(database, environment_id, wanted, size + 1, before or after, older=not backwards)
+    calls, stopped_at = await _look(
+        database, environment_id, wanted, size + 1, before or after, older=not backwards, step=step, most=most
+    )
     more, calls = len(calls) > size, calls[:size]
     onward = calls[-1].id if more else stopped_at
     if not backwards:
@@ -63,32 +73,40 @@ async def find(
 
 
 async def _look(
-    database: Database, environment_id: str, wanted: Wanted, enough: int, start: str | None, *, older: bool
+    database: Database,
+    environment_id: str,
+    wanted: Wanted,
+    enough: int,
+    start: str | None,
+    *,
+    older: bool,
+    step: int,
+    most: int,
 ) -> tuple[list[Call], str | None]:
     """Return matching calls, and where looking stopped although the log goes on."""
     since = None if wanted.since is None else ids.first_at(wanted.since)
     until = None if wanted.until is None else ids.first_at(wanted.until)
     found: list[Call] = []
-    for _ in range(MOST_LOOKED_AT // _STEP):
+    for _ in range(most // step):
         if start is not None and older:
             until = start if until is None else min(until, start)
         elif start is not None:
             later = ids.encode(ids.decode(start) + 1)
             since = later if since is None else max(since, later)
         low, high = since, until
-        step = await database.transact(
+        looked_at = await database.transact(
             lambda tx, low=low, high=high: store.entries_between(  # type: ignore[misc]
                 tx,
                 environment_id,
-                limit=_STEP,
+                limit=step,
                 since=low,
                 until=high,
                 newest_first=older,
                 account_id=wanted.account_id,
             )
         )
-        found += [call for call in map(call_of, step) if wanted.holds(call)]
-        if len(found) >= enough or len(step) < _STEP:
+        found += [call for call in map(call_of, looked_at) if wanted.holds(call)]
+        if len(found) >= enough or len(looked_at) < step:
             return found[:enough], None
-        start = step[-1].id
+        start = looked_at[-1].id
     return found, start

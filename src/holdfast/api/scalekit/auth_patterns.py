@@ -48,11 +48,7 @@ def entry_of(*, slug: str, name: str, patterns: Sequence[Any], proxy_url: str, p
     secret, others = _parted(str(kind), fields)
     config = {field["field_name"]: _setting(field) for field in (*others, *settings)}
     base_url = _base_url(proxy_url, pattern, config)
-    api = None
-    if proxy_enabled:
-        api = Api(
-            base_url=base_url, hosts=_plain_hosts(pattern), credential=_placement(str(kind), pattern, fields, others)
-        )
+    api = Api(base_url=base_url, hosts=_plain_hosts(pattern), credential=_placement(str(kind), pattern, fields, others))
     oauth = pattern.get("oauth_config")
     if oauth is not None and not isinstance(oauth, dict):
         raise bad(f"{_AT}.oauth_config", "is an object", "type")
@@ -63,7 +59,7 @@ def entry_of(*, slug: str, name: str, patterns: Sequence[Any], proxy_url: str, p
         oauth2=_dialect(oauth or {}) if kind in ("OAUTH", "OAUTH_M2M") else None,
         config=config,
         credential={} if secret is None else {secret["field_name"]: _credential(secret)},
-        api=api,
+        api=api if proxy_enabled else None,
         custom=True,
     )
 
