@@ -9,7 +9,7 @@ from holdfast.usage import store
 from holdfast.usage.call import Call, End, call_of
 
 STEP = 500
-"""Entries per transaction: some 5 ms of the one thread that SQLite has."""
+"""Entries per transaction: some 10 ms of the one thread that SQLite has."""
 MOST_LOOKED_AT = 10_000
 """Entries per request. A rare call among many takes several pages to find, some of them empty."""
 

@@ -202,6 +202,11 @@ def _renamed(error: Invalid) -> Invalid:
     return Unprocessable(text, code=error.code, fields=fields)
 
 
+def _doubled(url: str) -> str:
+    """Return an address with its placeholders as this wire writes them: `{{domain}}`."""
+    return re.sub(r"\{(\w+)\}", r"{{\1}}", url)
+
+
 def _shown(one: Custom) -> Message:
     provider, notes = one.provider, one.notes or {}
     key, patterns = provider_key(provider.slug), patterns_of(provider, notes.get("auth_patterns"))
@@ -214,7 +219,7 @@ def _shown(one: Custom) -> Message:
         description=notes.get("description") or None,
         categories=list(provider.categories),
         icon_src=notes.get("icon_src") or None,
-        proxy_url=notes.get("proxy_url") or (provider.api.base_url if provider.api else None),
+        proxy_url=notes.get("proxy_url") or (_doubled(provider.api.base_url) if provider.api else None),
         proxy_enabled=provider.api is not None,
         is_custom=provider.custom,
         is_custom_mcp=provider.custom and is_mcp,
