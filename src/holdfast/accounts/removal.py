@@ -61,6 +61,8 @@ class Removal:
             for account in store.of_connection(tx, environment_id, connection.id):
                 self._remove(tx, account, connection, actor, "")
             log.append(tx, connection_entry(connection, Action.CONNECTION_DELETED, actor, now))
+            # Locked, so that nobody makes another connection of it meanwhile.
+            own = provider_store.custom(tx, environment_id, connection.provider_slug, lock=True)
             others = [
                 other
                 for other in connection_store.all_of(tx, environment_id)
@@ -69,7 +71,6 @@ class Removal:
             if not any(other.name == name for other in others):
                 connection_store.remove_overrides(tx, environment_id, name)
             connection_store.remove(tx, environment_id, connection.id)
-            own = provider_store.custom(tx, environment_id, connection.provider_slug)
             if own is not None and own.notes is None and not others:
                 provider_store.remove(tx, environment_id, own.provider.slug)
                 log.append(tx, provider_entry(environment_id, own.provider, Action.PROVIDER_DELETED, actor, now))

@@ -182,7 +182,11 @@ class Connections:
 
     def _provider_for(self, tx: Tx, environment_id: str, new: NewConnection) -> Provider:
         if new.definition is None:
-            return self.provider(tx, environment_id, new.provider_slug)
+            # Locked, so that nobody deletes it between this look and the connection's row.
+            own = None
+            if self.built_in(new.provider_slug) is None:
+                own = provider_store.custom(tx, environment_id, new.provider_slug, lock=True)
+            return own.provider if own is not None else self.provider(tx, environment_id, new.provider_slug)
         if provider_store.get(tx, environment_id, new.provider_slug) is not None:
             raise Conflict(
                 f"the custom provider '{new.provider_slug}' exists: leave custom_provider out to add an ownership"

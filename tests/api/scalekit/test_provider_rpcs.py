@@ -1,5 +1,6 @@
 """ProviderService over REST: the catalogue, and providers that an environment defines for itself."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -263,3 +264,14 @@ async def _define(door: Door, pattern: dict[str, Any], **more: Any) -> Any:
 async def _entry(door: Door, identifier: str) -> Provider:
     own = await door.house.holdfast.database.transact(lambda tx: provider_store.all_of(tx, door.house.environment_id))
     return next(one for one in own if one.slug.replace("-", "").upper() == identifier)
+
+
+async def test_a_provider_never_goes_from_under_a_connection_that_is_being_made(door: Door) -> None:
+    for _ in range(8):
+        made = await _define(door, KEY)
+        creating, deleting = await asyncio.gather(
+            door.ask("POST", "/api/v1/connections", json={"provider_key": made["identifier"]}),
+            door.ask("DELETE", f"{AT}/{made['identifier']}"),
+        )
+        assert (creating.status_code, deleting.status_code) in ((200, 400), (404, 200))
+    assert (await door.ask("GET", "/api/v1/connections/app")).status_code == 200

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from holdfast.api.scalekit.naming import connection_type
 from holdfast.errors import Unprocessable
 from holdfast.oauth2.dialect import Dialect, ReplyDialect
-from holdfast.providers.entry import Api, ConfigField, CredentialField, Placement, Provider
+from holdfast.providers.entry import Api, ConfigField, CredentialField, Method, Placement, Provider
 from holdfast.providers.templates import PROTOCOL_NAMES, placeholders
 
 KEYED = frozenset({"BASIC", "BEARER", "API_KEY"})
@@ -74,7 +75,7 @@ def patterns_of(provider: Provider, said: Sequence[Any] | None) -> list[Any]:
     return [_pattern(provider, method) for method in provider.connect_methods()]
 
 
-def _pattern(provider: Provider, method: str) -> dict[str, Any]:
+def _pattern(provider: Provider, method: Method) -> dict[str, Any]:
     account_fields = [
         {"field_name": name, "label": field.label or name, "input_type": "select" if field.enum else "text"}
         | ({"hint": field.description} if field.description else {})
@@ -90,7 +91,7 @@ def _pattern(provider: Provider, method: str) -> dict[str, Any]:
         kind = "OAUTH" if method == "oauth" else "OAUTH_M2M"
         return {"type": kind, "display_name": "OAuth 2.0", "fields": [], "oauth_config": config, **more}
     if method in ("delegated", "trusted_idp"):
-        kind = "GOOGLE_DWD" if method == "delegated" else "TRUSTED_IDP"
+        kind = connection_type(method, provider)
         return {"type": kind, "display_name": kind.replace("_", " ").title(), "fields": [], **more}
     if method == "oauth":
         return {"type": "NO_AUTH" if provider.auth == "custom" else "OAUTH", "display_name": "", "fields": [], **more}

@@ -4,6 +4,7 @@ import re
 
 from holdfast import ids
 from holdfast.accounts import Status
+from holdfast.api.scalekit.descriptors import WIRE
 from holdfast.errors import NotFound
 from holdfast.providers.entry import Method, Placement, Provider
 
@@ -37,30 +38,22 @@ def account_kind(method: str, provider: Provider) -> str:
     return "BASIC" if provider.auth == "basic" else "BEARER_TOKEN" if _takes_bearer(provider) else "API_KEY"
 
 
+_TYPES: dict[Method, int] = {"oauth": 4, "client_credentials": 10, "delegated": 12, "trusted_idp": 13}
+_BASIC, _BEARER, _API_KEY = 6, 7, 8
 METHODS: dict[int, Method] = {
-    4: "oauth",
-    6: "api_key",
-    7: "api_key",
-    8: "api_key",
-    10: "client_credentials",
-    12: "delegated",
-    13: "trusted_idp",
+    **{number: method for method, number in _TYPES.items()},
+    _BASIC: "api_key",
+    _BEARER: "api_key",
+    _API_KEY: "api_key",
 }
-"""Our methods by ConnectionType: OAUTH, BASIC, BEARER, API_KEY, OAUTH_M2M, GOOGLE_DWD, TRUSTED_IDP."""
+"""Our methods by ConnectionType."""
 
 
-def connection_type(method: str, provider: Provider) -> str:
+def connection_type(method: Method, provider: Provider) -> str:
     """Return the ConnectionType of connections whose accounts connect by `method`."""
-    match method:
-        case "oauth":
-            return "OAUTH"
-        case "client_credentials":
-            return "OAUTH_M2M"
-        case "delegated":
-            return "GOOGLE_DWD"
-        case "trusted_idp":
-            return "TRUSTED_IDP"
-    return "BASIC" if provider.auth == "basic" else "BEARER" if _takes_bearer(provider) else "API_KEY"
+    keyed = _BASIC if provider.auth == "basic" else _BEARER if _takes_bearer(provider) else _API_KEY
+    known = WIRE.pool.FindEnumTypeByName("scalekit.v1.connections.ConnectionType").values_by_number
+    return str(known[_TYPES.get(method, keyed)].name)
 
 
 def _takes_bearer(provider: Provider) -> bool:
