@@ -10,6 +10,7 @@ from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit import ScalekitDoor
 from holdfast.api.scalekit.paging import Pages
 from holdfast.api.scalekit.parts import Parts as ScalekitParts
+from holdfast.api.scalekit.provider_keys import ProviderKeys
 from holdfast.api.sdk_proxy import SdkProxyShape
 from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts as WorkosParts
@@ -70,6 +71,8 @@ def _scalekit_parts(rooms: Rooms, limiter: RateLimiter) -> ScalekitParts:
         clients=rooms.clients,
         tokens=rooms.access_tokens,
         connections=rooms.connections,
+        definitions=rooms.definitions,
+        provider_keys=ProviderKeys(rooms.connections, rooms.catalog),
         accounts=rooms.accounts,
         imports=rooms.imports,
         removal=rooms.removal,
@@ -77,6 +80,7 @@ def _scalekit_parts(rooms: Rooms, limiter: RateLimiter) -> ScalekitParts:
         reader=rooms.reader,
         plain=rooms.plain,
         pages=Pages(rooms.vault),
+        order=rooms.order,
         limiter=limiter,
         base_url=rooms.config.base_url,
         max_body_bytes=rooms.config.max_body_bytes,

@@ -63,6 +63,11 @@ def decode(ulid: str) -> int:
     return value
 
 
+def first_at(at: float) -> str:
+    """Return the lowest ULID of that moment's millisecond: all that were made earlier sort before it."""
+    return encode(min(max(int(at * 1000), 0), 2**48 - 1) << 80)
+
+
 def is_id(text: str) -> bool:
     """Tell whether `text` is a ULID in canonical (upper) case."""
     return _ULID.fullmatch(text) is not None

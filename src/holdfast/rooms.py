@@ -16,7 +16,7 @@ from holdfast.api.workos.notifications import WorkosRenderer
 from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
 from holdfast.clock import Clock
 from holdfast.config import Config
-from holdfast.connections import ClientFactory, Connections
+from holdfast.connections import ClientFactory, Connections, Definitions
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
 from holdfast.events.order import Order
@@ -74,6 +74,7 @@ class Rooms:
     people: Administrators
     signing_in: SigningIn
     connections: Connections
+    definitions: Definitions
     factory: ClientFactory
     accounts: Accounts
     imports: Imports
@@ -230,6 +231,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         people=people,
         signing_in=SigningIn(database, vault, clock, people),
         connections=connections,
+        definitions=Definitions(database, clock, built_in=connections.built_in, allow_http=config.dev),
         factory=factory,
         accounts=accounts,
         imports=Imports(accounts, factory),

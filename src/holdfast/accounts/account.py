@@ -221,6 +221,7 @@ def snapshot(account: Account, connection_name: str) -> dict[str, Any]:
         "last4": account.last4,
         "expires_at": account.expires_at,
         "established_by": account.established_by,
+        "expires_at": account.expires_at,
         "created_at": account.created_at,
         "updated_at": account.updated_at,
     }

@@ -266,8 +266,17 @@ def check_identity(account: Account, identity: ProviderIdentity | None, *, switc
 
 
 def account_entry(
-    account: Account, connection_name: str, action: Action, actor: Actor, now: float, request_id: str = ""
+    account: Account,
+    connection_name: str,
+    action: Action,
+    actor: Actor,
+    now: float,
+    request_id: str = "",
+    *,
+    was: Status | None = None,
 ) -> Entry:
+    """Return an entry on an account. `was`: its status before, where this entry tells of a change of it."""
+    data = snapshot(account, connection_name)
     return Entry(
         environment_id=account.environment_id,
         id=ids.new_id(now),
@@ -279,5 +288,5 @@ def account_entry(
         user_id=account.owner.user_id,
         organization_id=account.owner.organization_id,
         request_id=request_id,
-        data=snapshot(account, connection_name),
+        data=data if was is None else {**data, "old_status": was.value},
     )

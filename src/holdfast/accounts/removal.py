@@ -12,7 +12,8 @@ from holdfast.accounts.selection import select_account
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import OwnerKind
-from holdfast.connections.settings import connection_entry, provider_entry
+from holdfast.connections.definitions import provider_entry
+from holdfast.connections.settings import connection_entry
 from holdfast.errors import NotFound
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
@@ -49,7 +50,8 @@ class Removal:
         return await self._accounts.database.transact(work)
 
     async def delete_connection(self, environment_id: str, name: str, owner_kind: OwnerKind, actor: Actor) -> None:
-        """Delete a connection, its accounts, and its custom provider if nothing else uses that."""
+        """Delete a connection, its accounts, and its custom provider if that was defined along with a connection and
+        nothing else uses it."""
 
         def work(tx: Tx) -> None:
             now = self._accounts.clock.now()
@@ -61,6 +63,8 @@ class Removal:
             for account in store.of_connection(tx, environment_id, connection.id):
                 self._remove(tx, account, connection, actor, "")
             log.append(tx, connection_entry(connection, Action.CONNECTION_DELETED, actor, now))
+            # Locked, so that nobody makes another connection of it meanwhile.
+            own = provider_store.custom(tx, environment_id, connection.provider_slug, lock=True)
             others = [
                 other
                 for other in connection_store.all_of(tx, environment_id)
@@ -69,10 +73,9 @@ class Removal:
             if not any(other.name == name for other in others):
                 connection_store.remove_overrides(tx, environment_id, name)
             connection_store.remove(tx, environment_id, connection.id)
-            provider = provider_store.get(tx, environment_id, connection.provider_slug)
-            if provider is not None and not others:
-                provider_store.remove(tx, environment_id, provider.slug)
-                log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_DELETED, actor, now))
+            if own is not None and own.notes is None and not others:
+                provider_store.remove(tx, environment_id, own.provider.slug)
+                log.append(tx, provider_entry(environment_id, own.provider, Action.PROVIDER_DELETED, actor, now))
 
         await self._accounts.database.transact(work)
 

@@ -22,6 +22,7 @@ from holdfast.connections.connection import (
     OwnerKind,
     effective,
 )
+from holdfast.connections.definitions import define, redefine
 from holdfast.errors import Conflict, Invalid, NotFound
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
@@ -40,6 +41,8 @@ class NewConnection:
     provider_slug: str
     name: str | None = None
     """None = the provider's slug."""
+    spare_name: str | None = None
+    """Taken in place of the provider's slug where that is another connection's name already."""
     owner_kind: OwnerKind = "user"
     method: Method = "oauth"
     client_supply: ClientSupply | None = None
@@ -53,6 +56,8 @@ class NewConnection:
     config: Mapping[str, str] = field(default_factory=dict)
     definition: Provider | None = None
     """The custom provider to define along with it."""
+    draft: bool = False
+    """The client comes later: until then nobody can connect by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,8 @@ class Changes:
     callback_by_id: bool | None = None
     client: ClientInput | None = None
     definition: Provider | None = None
+    config: Mapping[str, str] | None = None
+    """Replaces all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +147,7 @@ class Connections:
             connection = Connection(
                 environment_id=environment_id,
                 id=connection_id,
-                name=new.name or new.provider_slug,
+                name=_name_for(tx, environment_id, new),
                 owner_kind=new.owner_kind,
                 provider_slug=provider.slug,
                 method=new.method,
@@ -159,7 +166,7 @@ class Connections:
             if store.by_name(tx, environment_id, connection.name, connection.owner_kind) is not None:
                 raise _exists(connection)
             if new.definition is not None:
-                self._define(tx, environment_id, new.definition, actor, now)
+                define(tx, environment_id, new.definition, actor, now)
             store.add(tx, connection)
             if client is not None:
                 store.add_client(tx, client)
@@ -175,7 +182,11 @@ class Connections:
 
     def _provider_for(self, tx: Tx, environment_id: str, new: NewConnection) -> Provider:
         if new.definition is None:
-            return self.provider(tx, environment_id, new.provider_slug)
+            # Locked, so that nobody deletes it between this look and the connection's row.
+            own = None
+            if self.built_in(new.provider_slug) is None:
+                own = provider_store.custom(tx, environment_id, new.provider_slug, lock=True)
+            return own.provider if own is not None else self.provider(tx, environment_id, new.provider_slug)
         if provider_store.get(tx, environment_id, new.provider_slug) is not None:
             raise Conflict(
                 f"the custom provider '{new.provider_slug}' exists: leave custom_provider out to add an ownership"
@@ -201,6 +212,9 @@ class Connections:
             if changes.client is not None and (before.method != "oauth" or before.client_supply != "custom"):
                 raise Invalid("credentials can be set on OAuth integrations with credentials of type custom only")
             connection = _changed(before, changes, now)
+            if changes.config is not None:
+                provider = self.provider(tx, environment_id, before.provider_slug)
+                connection = replace(connection, config=check_config(provider, changes.config, scope="integration"))
             if change is not None:
                 change.store(tx)
                 connection = replace(
@@ -209,7 +223,7 @@ class Connections:
             if changes.definition is not None:
                 secret_given = changes.client is not None and changes.client.client_secret is not None
                 fresh = change.client if change and secret_given else None
-                self._redefine(tx, connection, changes.definition, fresh, actor, now)
+                redefine(tx, environment_id, changes.definition, actor, now, keep=fresh.id if fresh else None)
             store.save(tx, connection)
             log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now))
             return connection
@@ -283,29 +297,6 @@ class Connections:
         ref = connection.client_ref
         return connection, store.client(tx, environment_id, ref) if ref else None
 
-    def _define(self, tx: Tx, environment_id: str, provider: Provider, actor: Actor, now: float) -> None:
-        provider_store.save(tx, environment_id, provider, now)
-        log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_DEFINED, actor, now))
-
-    def _redefine(
-        self,
-        tx: Tx,
-        connection: Connection,
-        provider: Provider,
-        client: Client | None,
-        actor: Actor,
-        now: float,
-    ) -> None:
-        environment_id = connection.environment_id
-        before = provider_store.get(tx, environment_id, connection.provider_slug)
-        if before is None:
-            raise Invalid("custom_provider can be changed on custom providers only")
-        provider_store.save(tx, environment_id, provider, now)
-        if custom.hosts(provider) - custom.hosts(before):
-            # Secrets given for the old hosts are not sent to new ones: they have to be supplied again.
-            store.clear_secrets(tx, environment_id, provider.slug, keep=client.id if client else None, at=now)
-        log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_CHANGED, actor, now))
-
 
 def _check_new(new: NewConnection, provider: Provider) -> None:
     methods = provider.connect_methods()
@@ -326,6 +317,8 @@ def _check_new(new: NewConnection, provider: Provider) -> None:
     secret_required = provider.oauth2 is None or (
         provider.oauth2.client_secret_required and provider.oauth2.client_auth != "none"
     )
+    if new.draft and new.client is None:
+        return
     if new.client_supply == "custom" and (new.client is None or (secret_required and not new.client.client_secret)):
         raise Invalid(
             "credentials of type custom need client_id and client_secret",
@@ -338,6 +331,14 @@ def _check_new(new: NewConnection, provider: Provider) -> None:
         )
     if provider.oauth2 is not None and provider.oauth2.scopes_required and not (new.scopes or provider.oauth2.scopes):
         raise Invalid("this provider needs scopes", fields=[{"field": "scopes", "code": "required"}])
+
+
+def _name_for(tx: Tx, environment_id: str, new: NewConnection) -> str:
+    """Return the name asked for, else the provider's slug, else the spare one."""
+    if new.name is not None or new.spare_name is None:
+        return new.name or new.provider_slug
+    taken = any(store.by_name(tx, environment_id, new.provider_slug, kind) for kind in OWNER_KINDS)
+    return new.spare_name if taken else new.provider_slug
 
 
 def _changed(before: Connection, changes: Changes, now: float) -> Connection:
@@ -373,15 +374,4 @@ def connection_entry(connection: Connection, action: Action, actor: Actor, now: 
             "provider": connection.provider_slug,
             "enabled": connection.enabled,
         },
-    )
-
-
-def provider_entry(environment_id: str, provider: Provider, action: Action, actor: Actor, now: float) -> Entry:
-    return Entry(
-        environment_id=environment_id,
-        id=ids.new_id(now),
-        at=now,
-        action=action,
-        actor=actor,
-        data={"provider": provider.slug, "hosts": sorted(custom.hosts(provider))},
     )

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import Any, Literal
 
+from sqlalchemy import ColumnElement, Row, UniqueConstraint, delete, func, insert, or_, select, update
 from sqlalchemy import Connection as Tx
-from sqlalchemy import Row, UniqueConstraint, delete, insert, select, update
 
 from holdfast.connections.connection import Client, Connection, Override, OwnerKind
 from holdfast.storage.paging import page
@@ -116,6 +116,14 @@ def all_of(tx: Tx, environment_id: str, owner_kind: OwnerKind | None = None) -> 
     return [_connection(row) for row in tx.execute(query.order_by(connections.c.id))]
 
 
+def those(tx: Tx, environment_id: str, wanted: Collection[str]) -> list[Connection]:
+    """Return the connections with these ids; deleted ones are not among them."""
+    query = select(connections).where(
+        connections.c.environment_id == environment_id, connections.c.id.in_(list(wanted))
+    )
+    return [_connection(row) for row in tx.execute(query)] if wanted else []
+
+
 def list_connections(
     tx: Tx,
     environment_id: str,
@@ -125,12 +133,34 @@ def list_connections(
     before: str | None,
     newest_first: bool,
     owner_kind: OwnerKind | None = None,
+    providers: Collection[str] | None = None,
+    text: str | None = None,
 ) -> list[Connection]:
-    query = select(connections).where(connections.c.environment_id == environment_id)
-    if owner_kind is not None:
-        query = query.where(connections.c.owner_kind == owner_kind)
+    """Return a page. `providers`: slugs; `text`: part of the name or of the provider's slug, in any case."""
+    query = select(connections).where(*_among(environment_id, owner_kind, providers, text))
     rows = page(tx, query, connections.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
     return [_connection(row) for row in rows]
+
+
+def count_connections(
+    tx: Tx, environment_id: str, *, providers: Collection[str] | None = None, text: str | None = None
+) -> int:
+    query = select(func.count()).select_from(connections).where(*_among(environment_id, None, providers, text))
+    return int(tx.execute(query).scalar_one())
+
+
+def _among(
+    environment_id: str, owner_kind: OwnerKind | None, providers: Collection[str] | None, text: str | None
+) -> list[ColumnElement[bool]]:
+    where = [connections.c.environment_id == environment_id]
+    if owner_kind is not None:
+        where.append(connections.c.owner_kind == owner_kind)
+    if providers is not None:
+        where.append(connections.c.provider_slug.in_(list(providers)))
+    if text is not None:
+        named = connections.c.name.icontains(text, autoescape=True)
+        where.append(or_(named, connections.c.provider_slug.icontains(text, autoescape=True)))
+    return where
 
 
 def add(tx: Tx, new: Connection) -> None:
@@ -316,28 +346,8 @@ def _connection_values(record: Connection) -> dict[str, Any]:
 
 
 def _connection(row: Row[Any]) -> Connection:
-    return Connection(
-        environment_id=row.environment_id,
-        id=row.id,
-        name=row.name,
-        owner_kind=row.owner_kind,
-        provider_slug=row.provider_slug,
-        method=row.method,
-        callback_key=row.callback_key,
-        callback_by_id=row.callback_by_id,
-        client_supply=row.client_supply,
-        client_ref=row.client_ref,
-        scopes=None if row.scopes is None else tuple(row.scopes),
-        required_scopes=tuple(row.required_scopes),
-        enabled=row.enabled,
-        description=row.description,
-        config=row.config,
-        alert=row.alert,
-        alert_at=row.alert_at,
-        alert_client_ref=row.alert_client_ref,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+    scopes = None if row.scopes is None else tuple(row.scopes)
+    return Connection(**{**row._mapping, "scopes": scopes, "required_scopes": tuple(row.required_scopes)})
 
 
 def _client_values(record: Client) -> dict[str, Any]:

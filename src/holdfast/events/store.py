@@ -55,6 +55,7 @@ def _on_sqlite(_element: object, _compiler: object, **_kw: Any) -> str:
     return "NULL"
 
 
+IS_CALL = text("action IN ('proxy.called', 'tool.executed')")
 _NO_READ = text("action <> 'credential.read'")
 """Of a partial index, and of a query that is to use it: word for word the same, or SQLite does not see it."""
 
@@ -94,6 +95,7 @@ Index(
     entries.c.arrival,
     postgresql_where=_NO_READ,
 )
+Index("ix_entries_calls", entries.c.environment_id, entries.c.id, sqlite_where=IS_CALL, postgresql_where=IS_CALL)
 Index(
     "ix_entries_reads",
     entries.c.account_id,
@@ -127,11 +129,12 @@ _EVERYWHERE = "all"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Entries of one action; with `member`, only those whose data says `value` there (or, with `unless`, does not)."""
+    """Entries of one action; with `member`, only those whose data says `value` there (or, with `unless`, does not).
+    None = nothing stands there, or null."""
 
     action: Action
     member: str = ""
-    value: str = ""
+    value: str | None = ""
     unless: bool = False
 
 
@@ -215,6 +218,7 @@ def list_entries(
     organization_id: str | None = None,
     account_id: str | None = None,
     up_to: int | None = None,
+    connection_id: str | None = None,
 ) -> list[Entry]:
     """Return up to `limit` entries in the log's order, or its reverse. `after` and `before` are entry ids, exclusive.
 
@@ -241,6 +245,8 @@ def list_entries(
         query = query.where(entries.c.organization_id == organization_id)
     if account_id is not None:
         query = query.where(entries.c.account_id == account_id)
+    if connection_id is not None:
+        query = query.where(entries.c.connection_id == connection_id)
     later, earlier = (before, after) if newest_first else (after, before)
     if later is not None:
         query = query.where(position > _place(tx, environment_id, later, rounding_up=False))
@@ -249,14 +255,14 @@ def list_entries(
     backwards = before is not None and after is None
     ascending = newest_first == backwards
     rows = list(tx.execute(query.order_by(position.asc() if ascending else position.desc()).limit(limit)))
-    return [_entry(row) for row in (rows[::-1] if backwards else rows)]
+    return [entry_of(row) for row in (rows[::-1] if backwards else rows)]
 
 
 def get(tx: Connection, environment_id: str, entry_id: str) -> Entry | None:
     row = tx.execute(
         select(entries).where(entries.c.environment_id == environment_id, entries.c.id == entry_id)
     ).one_or_none()
-    return None if row is None else _entry(row)
+    return None if row is None else entry_of(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +354,7 @@ def span(
     query = select(position.label("position"), entries).where(position > after, position <= up_to)
     if actions is not None:
         query = query.where(entries.c.action.in_([action.value for action in actions]))
-    return [(row.position, _entry(row)) for row in tx.execute(query.order_by(position).limit(limit))]
+    return [(row.position, entry_of(row)) for row in tx.execute(query.order_by(position).limit(limit))]
 
 
 def by_ids(tx: Connection, environment_id: str, wanted: Collection[str]) -> dict[str, tuple[int, Entry]]:
@@ -357,7 +363,7 @@ def by_ids(tx: Connection, environment_id: str, wanted: Collection[str]) -> dict
     query = select(position.label("position"), entries).where(
         entries.c.environment_id == environment_id, entries.c.id.in_(list(wanted))
     )
-    return {row.id: (row.position, _entry(row)) for row in tx.execute(query)}
+    return {row.id: (row.position, entry_of(row)) for row in tx.execute(query)}
 
 
 def ids_up_to(tx: Connection, environment_id: str, up_to: int) -> list[str]:
@@ -429,7 +435,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> Entry:
     return Entry(
         environment_id=row.environment_id,
         id=row.id,

@@ -160,7 +160,8 @@ class TokenReader:
             return
         expired = account.to(Status.EXPIRED, now, reason=stop.reason, detail=stop.detail)
         account_store.save(tx, replace(expired, refresh_at=None))
-        log.append(tx, account_entry(expired, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, Actor.system(), now))
+        action = Action.ACCOUNT_REAUTHORIZATION_NEEDED
+        log.append(tx, account_entry(expired, name, action, Actor.system(), now, was=account.status))
 
     async def _vend(self, found: _Found) -> Vended:
         account, decision = found.account, found.decision

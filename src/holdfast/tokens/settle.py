@@ -48,7 +48,7 @@ def settle(tx: Tx, turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Re
     if after.status is not current.status:
         lifted = after.status is Status.ACTIVE
         action = Action.ACCOUNT_CONNECTED if lifted else Action.ACCOUNT_REAUTHORIZATION_NEEDED
-        log.append(tx, account_entry(after, name, action, Actor.system(), now))
+        log.append(tx, account_entry(after, name, action, Actor.system(), now, was=current.status))
     _alert(tx, turn, verdict.result, now)
     return verdict.result
 

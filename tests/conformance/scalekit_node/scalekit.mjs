@@ -4,10 +4,11 @@
 // method and transport: {"method", "passed", "detail"}.
 
 import * as accounts from './accounts.mjs';
+import * as events from './events.mjs';
 import { clients } from './kit.mjs';
 import * as organizations from './organizations.mjs';
 
-for (const { checks } of [accounts, organizations]) {
+for (const { checks } of [accounts, organizations, events]) {
   for (const [method, check] of Object.entries(checks)) {
     for (const [transport, client] of Object.entries(clients)) {
       let outcome;

@@ -21,6 +21,8 @@ That is all: gRPC, REST, rules, authentication and OpenAPI follow. In a handler:
 - `finding.find` returns the account a request means, `naming` has ids and enums, `rendering.connected_account` shows
   one. Call flows with `actor=call.actor()` and `request_id=call.request_id`.
 - Raise our own errors; `faults.Exists`, `faults.FailedPrecondition` and `faults.ToolError` are this wire's.
+- `parts.provider_keys` finds providers by the wire's names; `event_bodies.event_body` is the envelope of events, for
+  lists and webhooks alike.
 - Page with `parts.pages`: `start = pages.start(call, request.page_token, *filters)`, then `pages.after(call, last_id,
   *filters)`.
 

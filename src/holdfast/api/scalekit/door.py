@@ -6,11 +6,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.api.scalekit.accounts import AccountReads, AccountWrites
+from holdfast.api.scalekit.analytics import AnalyticsRpcs
 from holdfast.api.scalekit.calls import Caller
+from holdfast.api.scalekit.connections import ConnectionRpcs
 from holdfast.api.scalekit.document import openapi
+from holdfast.api.scalekit.events import EventRpcs
 from holdfast.api.scalekit.grpc import CONTENT_TYPE, Grpc
+from holdfast.api.scalekit.logs import LogRpcs
 from holdfast.api.scalekit.organizations import OrganizationRpcs
 from holdfast.api.scalekit.parts import Parts
+from holdfast.api.scalekit.providers import ProviderRpcs
 from holdfast.api.scalekit.rest import Rest
 from holdfast.api.scalekit.rpc import Group, Handler, Rpc, Swift, gather
 from holdfast.api.scalekit.signin import KEYS_PATHS, TOKEN_PATHS, SignIn
@@ -20,7 +25,16 @@ GRPC_PREFIX, REST_PREFIX = "/scalekit.", "/api/v1/"
 
 class ScalekitDoor:
     def __init__(self, parts: Parts) -> None:
-        groups: tuple[Group, ...] = (AccountReads(parts), AccountWrites(parts), OrganizationRpcs(parts))
+        groups: tuple[Group, ...] = (
+            AccountReads(parts),
+            AccountWrites(parts),
+            OrganizationRpcs(parts),
+            ConnectionRpcs(parts),
+            ProviderRpcs(parts),
+            EventRpcs(parts),
+            LogRpcs(parts),
+            AnalyticsRpcs(parts),
+        )
         handlers: dict[str, Handler] = {}
         swift: dict[str, Swift] = {}
         for group in groups:

@@ -12,6 +12,8 @@ from holdfast.errors import Unprocessable
 from holdfast.providers.templates import check_config
 from holdfast.secret import Secret
 
+_YEAR_10000 = 253_402_300_800
+
 
 def credential_in(details: Message) -> Credential | None:
     """Return the credential given; None for none. An empty OauthToken, which one SDK sends for nothing, is none."""
@@ -37,10 +39,26 @@ def credential_in(details: Message) -> Credential | None:
 
 def config_in(given: Message, effective: Effective) -> Mapping[str, str]:
     """Return the account's own config values, checked against what the provider declares."""
-    values = {name: _text(value) for name, value in json_format.MessageToDict(given).items() if value is not None}
+    values = texts_in(given)
     declared = effective.provider.config
     mine = {name: value for name, value in values.items() if name in declared}
     return check_config(effective.provider, mine, scope="installation", pinned=effective.config)
+
+
+def texts_in(given: Message) -> dict[str, str]:
+    """Return a Struct's values as texts; those that are null are left out."""
+    return {name: _text(value) for name, value in json_format.MessageToDict(given).items() if value is not None}
+
+
+def time_in(given: Message, field: str, at: str = "") -> float | None:
+    """Return a Timestamp in seconds; None if it is unset. Raises Unprocessable for one before 1970 or after 9999."""
+    if not given.HasField(field):
+        return None
+    found = getattr(given, field)
+    if not 0 <= found.seconds < _YEAR_10000 or not 0 <= found.nanos < 1_000_000_000:
+        broken = {"field": at + field, "description": "is a time from 1970 to 9999", "code": "timestamp"}
+        raise Unprocessable(f"{at}{field}: is a time from 1970 to 9999", fields=[broken], code="validation_failed")
+    return float(found.seconds + found.nanos / 1e9)
 
 
 def vended_part(credential: Credential) -> Secret | None:

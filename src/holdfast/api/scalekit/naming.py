@@ -4,8 +4,9 @@ import re
 
 from holdfast import ids
 from holdfast.accounts import Status
+from holdfast.api.scalekit.descriptors import WIRE
 from holdfast.errors import NotFound
-from holdfast.providers.entry import Provider
+from holdfast.providers.entry import Method, Placement, Provider
 
 ACCOUNT = "ca"
 CONNECTION = "conn"
@@ -34,7 +35,30 @@ def account_kind(method: str, provider: Provider) -> str:
         return "OAUTH"
     if method == "client_credentials":
         return "OAUTH_M2M"
-    return "BASIC" if provider.auth == "basic" else "API_KEY"
+    return "BASIC" if provider.auth == "basic" else "BEARER_TOKEN" if _takes_bearer(provider) else "API_KEY"
+
+
+_TYPES: dict[Method, int] = {"oauth": 4, "client_credentials": 10, "delegated": 12, "trusted_idp": 13}
+_BASIC, _BEARER, _API_KEY = 6, 7, 8
+METHODS: dict[int, Method] = {
+    **{number: method for method, number in _TYPES.items()},
+    _BASIC: "api_key",
+    _BEARER: "api_key",
+    _API_KEY: "api_key",
+}
+"""Our methods by ConnectionType."""
+
+
+def connection_type(method: Method, provider: Provider) -> str:
+    """Return the ConnectionType of connections whose accounts connect by `method`."""
+    keyed = _BASIC if provider.auth == "basic" else _BEARER if _takes_bearer(provider) else _API_KEY
+    known = WIRE.pool.FindEnumTypeByName("scalekit.v1.connections.ConnectionType").values_by_number
+    return str(known[_TYPES.get(method, keyed)].name)
+
+
+def _takes_bearer(provider: Provider) -> bool:
+    """Tell whether a key is sent as a bearer token. The catalogue does not part the two."""
+    return provider.custom and provider.api is not None and provider.api.credential == Placement()
 
 
 def bare(prefix: str, text: str, what: str) -> str:

@@ -8,8 +8,10 @@ from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit.paging import Pages
+from holdfast.api.scalekit.provider_keys import ProviderKeys
 from holdfast.clock import Clock
-from holdfast.connections import Connections
+from holdfast.connections import Connections, Definitions
+from holdfast.events.order import Order
 from holdfast.storage import Database
 from holdfast.tokens import RenewingReader, TokenReader
 from holdfast.vault import Vault
@@ -23,6 +25,8 @@ class Parts:
     clients: Clients
     tokens: AccessTokens
     connections: Connections
+    definitions: Definitions
+    provider_keys: ProviderKeys
     accounts: Accounts
     imports: Imports
     removal: Removal
@@ -30,6 +34,7 @@ class Parts:
     reader: TokenReader
     plain: RenewingReader
     pages: Pages
+    order: Order
     limiter: RateLimiter
     base_url: str
     max_body_bytes: int

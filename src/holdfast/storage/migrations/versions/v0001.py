@@ -225,6 +225,7 @@ def upgrade() -> None:
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("slug", sa.String(length=128), nullable=False),
         sa.Column("entry", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("notes", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "slug", name=op.f("pk_custom_providers")),
@@ -275,6 +276,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("action <> 'credential.read'"),
         postgresql_where=sa.text("action <> 'credential.read'"),
+    )
+    op.create_index(
+        "ix_entries_calls",
+        "entries",
+        ["environment_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("action IN ('proxy.called', 'tool.executed')"),
+        postgresql_where=sa.text("action IN ('proxy.called', 'tool.executed')"),
     )
     op.create_index(
         "ix_entries_reads",
