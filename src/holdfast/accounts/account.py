@@ -219,7 +219,6 @@ def snapshot(account: Account, connection_name: str) -> dict[str, Any]:
         "reason": account.reason.value if account.reason else None,
         "detail": account.detail,
         "last4": account.last4,
-        "expires_at": account.expires_at,
         "established_by": account.established_by,
         "expires_at": account.expires_at,
         "created_at": account.created_at,

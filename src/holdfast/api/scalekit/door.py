@@ -17,7 +17,7 @@ from holdfast.api.scalekit.organizations import OrganizationRpcs
 from holdfast.api.scalekit.parts import Parts
 from holdfast.api.scalekit.providers import ProviderRpcs
 from holdfast.api.scalekit.rest import Rest
-from holdfast.api.scalekit.rpc import Group, Handler, Rpc, Swift, gather
+from holdfast.api.scalekit.rpc import Group, Handler, Rpc, Swift, SwiftGroup, gather
 from holdfast.api.scalekit.signin import KEYS_PATHS, TOKEN_PATHS, SignIn
 
 GRPC_PREFIX, REST_PREFIX = "/scalekit.", "/api/v1/"
@@ -39,7 +39,8 @@ class ScalekitDoor:
         swift: dict[str, Swift] = {}
         for group in groups:
             handlers.update(group.rpcs())
-            swift.update(group.swift())
+            if isinstance(group, SwiftGroup):
+                swift.update(group.swift())
         self.rpcs: tuple[Rpc, ...] = gather(handlers, swift)
         caller = Caller(parts.tokens, parts.limiter)
         self._grpc = Grpc({rpc.method.path: rpc for rpc in self.rpcs}, caller, max_bytes=parts.max_body_bytes)

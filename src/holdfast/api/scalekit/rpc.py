@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from holdfast.access import Principal
 from holdfast.api.scalekit.descriptors import WIRE, Message, Method
@@ -45,9 +45,14 @@ class Group(Protocol):
         """Return handlers by `Service.Method`."""
         ...
 
+
+@runtime_checkable
+class SwiftGroup(Group, Protocol):
+    """Such a group, some of whose RPCs have a frequent case of their own."""
+
     def swift(self) -> Mapping[str, Swift]:
         """Return what answers the frequent case of some of them; see `Rpc.swift`."""
-        return {}
+        ...
 
 
 @dataclass(frozen=True, slots=True)
