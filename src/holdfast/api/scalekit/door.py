@@ -2,11 +2,15 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from holdfast.api.scalekit.accounts import AccountReads, AccountWrites
+from holdfast.api.scalekit.account_links import AccountLinks
+from holdfast.api.scalekit.account_lists import AccountLists
+from holdfast.api.scalekit.account_writes import AccountWrites
+from holdfast.api.scalekit.accounts import AccountReads
 from holdfast.api.scalekit.calls import Caller
 from holdfast.api.scalekit.grpc import CONTENT_TYPE, Grpc
 from holdfast.api.scalekit.organizations import OrganizationRpcs
 from holdfast.api.scalekit.parts import Parts
+from holdfast.api.scalekit.portal import PortalRpcs
 from holdfast.api.scalekit.rest import Rest
 from holdfast.api.scalekit.rpc import Group, Handler, Rpc, Swift, gather
 from holdfast.api.scalekit.signin import KEYS_PATHS, TOKEN_PATHS, SignIn
@@ -16,7 +20,14 @@ GRPC_PREFIX, REST_PREFIX = "/scalekit.", "/api/v1/"
 
 class ScalekitDoor:
     def __init__(self, parts: Parts) -> None:
-        groups: tuple[Group, ...] = (AccountReads(parts), AccountWrites(parts), OrganizationRpcs(parts))
+        groups: tuple[Group, ...] = (
+            AccountReads(parts),
+            AccountLists(parts),
+            AccountWrites(parts),
+            AccountLinks(parts),
+            PortalRpcs(parts),
+            OrganizationRpcs(parts),
+        )
         handlers: dict[str, Handler] = {}
         for group in groups:
             handlers.update(group.rpcs())

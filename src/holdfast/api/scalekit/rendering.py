@@ -1,18 +1,28 @@
 """Our records as this wire's messages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from holdfast import ids
 from holdfast.accounts import Account
+from holdfast.accounts.credential import PRINCIPAL
 from holdfast.api.scalekit.descriptors import Message, message
 from holdfast.api.scalekit.finding import Found
-from holdfast.api.scalekit.naming import ACCOUNT, CONNECTION, STATUS, account_kind, provider_key
+from holdfast.api.scalekit.naming import ACCOUNT, CONNECTION, DELEGATED, STATUS, account_kind, provider_key
 from holdfast.secret import Secret
 from holdfast.tokens.read import shown_config
 
 
-def connected_account(found: Found, secret: Secret | None = None) -> Message:
-    """Render an account; with `secret`, its credential too. Unknown times stay unset."""
+def connected_account(
+    found: Found,
+    secret: Secret | None = None,
+    *,
+    typed: Mapping[str, Any] | None = None,
+    principal: bool = False,
+    last_used: float | None = None,
+) -> Message:
+    """Render an account. Unknown times stay unset. Its credential is shown if it is given: the token that was vended as
+    `secret`, what was typed in or brought as fields as `typed`; or with `principal`, whom it acts for, no secret."""
     account, connection = found.account, found.effective.connection
     return message(
         "connected_accounts.ConnectedAccount",
@@ -21,17 +31,18 @@ def connected_account(found: Found, secret: Secret | None = None) -> Message:
         provider=provider_key(connection.provider_slug),
         status=STATUS[account.status],
         authorization_type=account_kind(account.method, found.effective.provider),
-        authorization_details=None if secret is None else _details(account, secret),
+        authorization_details=_details(account, secret, typed, principal=principal),
         token_expires_at=timestamp(account.expires_at),
         updated_at=timestamp(account.updated_at),
         connector=connection.name,
+        last_used_at=timestamp(last_used),
         connection_id=ids.with_prefix(CONNECTION, connection.id),
-        api_config=shown_config(found.effective, account) or None,
+        api_config={**shown_config(found.effective, account), **account.api_config} or None,
         is_org_wide_credential=account.owner.kind == "organization",
     )
 
 
-def listed_account(found: Found) -> Message:
+def listed_account(found: Found, last_used: float | None = None) -> Message:
     """Render an account as lists show it."""
     account, connection = found.account, found.effective.connection
     return message(
@@ -44,6 +55,7 @@ def listed_account(found: Found) -> Message:
         token_expires_at=timestamp(account.expires_at),
         updated_at=timestamp(account.updated_at),
         connector=connection.name,
+        last_used_at=timestamp(last_used),
         connection_id=ids.with_prefix(CONNECTION, connection.id),
         is_org_wide_credential=account.owner.kind == "organization",
     )
@@ -57,8 +69,16 @@ def timestamp(at: float | None) -> dict[str, int] | None:
     return {"seconds": seconds, "nanos": int((at - seconds) * 1e6) * 1000}
 
 
-def _details(account: Account, secret: Secret) -> dict[str, Any]:
+def _details(
+    account: Account, secret: Secret | None, typed: Mapping[str, Any] | None, *, principal: bool
+) -> dict[str, Any] | None:
     """Return AuthorizationDetails. The refresh token stays here: of two who hold it, rotation makes one the loser."""
-    if account.method == "api_key":
-        return {"static_auth": {"details": {"api_key": secret.reveal()}}}
+    if principal and account.method == "delegated":
+        return {DELEGATED: {"subject": account.kept.get(PRINCIPAL, "")}}
+    if principal and account.method == "trusted_idp":
+        return {"trusted_idp": {"db_user": account.kept.get(PRINCIPAL, "")}}
+    if typed is not None:
+        return {"static_auth": {"details": dict(typed)}}
+    if secret is None:
+        return None
     return {"oauth_token": {"access_token": secret.reveal(), "scopes": list(account.scopes)}}
