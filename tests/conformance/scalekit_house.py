@@ -4,6 +4,9 @@ The Python SDK speaks TLS alone; Node speaks both. The server in clear has the s
 """
 
 import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,34 @@ class House:
         reply = self.web.post("/data-integrations", json=body)
         assert reply.status_code in (200, 201), reply.text
         return name
+
+    def own_sandbox(self) -> str:
+        """Set up the sandbox that each server has for itself; return its connection's name."""
+        if self.web.get("/data-integrations/sandbox").status_code == 404:
+            secret = {"client_id": self.sandbox.client_id, "client_secret": self.sandbox.client_secret}
+            credentials = {"type": "custom", **secret}
+            body = {"provider": "sandbox", "enabled": True, "scopes": SCOPES, "credentials": credentials}
+            assert self.web.post("/data-integrations", json=body).status_code == 201
+        return "sandbox"
+
+    def expiring(self, connector: str, identifier: str, access: str, refresh: str, seconds: float) -> None:
+        """Connect an account at the WorkOS door whose token ends so soon."""
+        ends = datetime.now(UTC) + timedelta(seconds=seconds)
+        reply = self.post(
+            f"/user_management/users/{identifier}/connected_accounts/{connector}",
+            access_token=access,
+            refresh_token=refresh,
+            expires_at=ends.isoformat(),
+        )
+        assert reply.status_code == 201, reply.text
+
+    def cli(self, *command: str) -> str:
+        """Run `holdfast` on this house's data, beside its servers; return what it printed."""
+        arguments = [sys.executable, "-m", "holdfast.cli.main", *command, "--data-dir", str(self.clear.data_dir)]
+        wide = {**os.environ, "COLUMNS": "500"}
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, env=wide, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def granted(self) -> Tokens:
         return self.sandbox.grant(*SCOPES)
