@@ -10,7 +10,6 @@ from rich.table import Table
 
 from holdfast import ids
 from holdfast.access import CleanUpPolicy, Environment, UserVerification, change_environment, ensure_environment
-from holdfast.access import store as access_store
 from holdfast.accounts import Account, Accounts, Bulk, Keeping, Leftover, Listing, Status, recovery_of
 from holdfast.app import DEFAULT_ENVIRONMENT, open_vault
 from holdfast.clock import Clock, SystemClock, iso
@@ -204,7 +203,6 @@ async def _open(config: Config) -> AsyncIterator[_Opened]:
     database, vault = await open_vault(config, clock)
     try:
         environment, _ = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
-        environment = await database.transact(lambda tx: access_store.environment(tx, environment.id)) or environment
         catalog = load_catalog(config.provider_origins)
         connections = Connections(database, vault, clock, catalog, allow_http=config.dev)
         accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
