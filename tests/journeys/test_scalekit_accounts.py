@@ -1,5 +1,5 @@
-"""An app at the Scalekit door, signed in as its SDKs do: its users connect at other people's servers, and it calls those
-through the proxy."""
+"""An app at the Scalekit door, signed in as its SDKs do: its users connect at other people's servers, and it calls
+those through the proxy."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -104,3 +104,7 @@ async def test_an_emulated_vendor_is_called_with_the_token_that_signs_grpc_calls
         assert (refused.status_code, refused.json()["code"]) == (401, 16)
         missing = await web.get("/proxy/nowhere", headers=named)
         assert (missing.status_code, missing.headers["x-holdfast-upstream-status"]) == (404, "404")
+        assert holdfast.firsts.client is not None
+        key_id = holdfast.firsts.client[0].removeprefix("skc_")
+        assert await holdfast.clients.revoke(holdfast.environment.id, key_id, Actor.system())
+        assert (await web.get("/proxy/user", headers=named)).status_code == 401

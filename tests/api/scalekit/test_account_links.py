@@ -125,6 +125,18 @@ async def test_a_disconnected_account_is_connected_again_by_a_link(rest: Rest, n
     assert refused["code"] == 9
 
 
+async def test_an_account_without_a_required_scope_has_to_be_authorised_again(rest: Rest) -> None:
+    connection, user = await rest.house.connection(scopes=["read", "write"], required_scopes=["write"]), _user()
+    for scopes, status in ((["read"], "EXPIRED"), (["read", "write"], "ACTIVE")):
+        given = {"oauth_token": {"access_token": "at_" + opaque(12), "scopes": scopes}}
+        make = rest.update if status == "ACTIVE" else rest.create
+        assert (await make(connection.name, user, authorization_details=given))["status"] == status
+        read = await rest.read(connection.name, user)
+        assert (read["status"], "authorization_details" in read) == (status, status == "ACTIVE")
+        [listed] = (await rest("GET", ACCOUNTS, params={"identifier": user}))["connected_accounts"]
+        assert listed["status"] == status
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -73,7 +73,9 @@ def test_a_dead_grant_is_expired_and_the_proxy_says_why(house: House, client: Sc
     assert (found.status, found.authorization_details) == ("EXPIRED", None)
     told = client.actions.request(connector, identifier, ROUTE)
     assert told.status_code == 400
-    assert "has to be authorised again" in told.json()["message"]
+    words = told.json()["message"]
+    assert "has to be authorised again: " in words, words
+    assert len(words.partition("again: ")[2]) > 20, words
     listed = house.cli("accounts", "list", "--user", identifier, "--connection", connector)
     assert "expired" in listed and "refresh_refused" in listed
 

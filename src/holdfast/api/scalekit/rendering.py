@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast import ids
-from holdfast.accounts import Account
+from holdfast.accounts import Account, Status, missing_scopes
 from holdfast.accounts.credential import PRINCIPAL
 from holdfast.api.scalekit.descriptors import Message, message
 from holdfast.api.scalekit.finding import Found
 from holdfast.api.scalekit.naming import ACCOUNT, CONNECTION, DELEGATED, STATUS, account_kind, provider_key
 from holdfast.secret import Secret
+from holdfast.tokens.policy import missing_required
 from holdfast.tokens.read import shown_config
 
 
@@ -29,7 +30,7 @@ def connected_account(
         id=ids.with_prefix(ACCOUNT, account.id),
         identifier=account.owner.user_id or account.owner.organization_id,
         provider=provider_key(connection.provider_slug),
-        status=STATUS[account.status],
+        status=status_of(found),
         authorization_type=account_kind(account.method, found.effective.provider),
         authorization_details=_details(account, secret, typed, principal=principal),
         token_expires_at=timestamp(account.expires_at),
@@ -50,7 +51,7 @@ def listed_account(found: Found, last_used: float | None = None) -> Message:
         id=ids.with_prefix(ACCOUNT, account.id),
         identifier=account.owner.user_id or account.owner.organization_id,
         provider=provider_key(connection.provider_slug),
-        status=STATUS[account.status],
+        status=status_of(found),
         authorization_type=account_kind(account.method, found.effective.provider),
         token_expires_at=timestamp(account.expires_at),
         updated_at=timestamp(account.updated_at),
@@ -59,6 +60,16 @@ def listed_account(found: Found, last_used: float | None = None) -> Message:
         connection_id=ids.with_prefix(CONNECTION, connection.id),
         is_org_wide_credential=account.owner.kind == "organization",
     )
+
+
+def status_of(found: Found) -> str:
+    """Return the ConnectorStatus. An account that lacks one of its connection's required scopes has to be authorised
+    again, whatever its token is good for."""
+    account, effective = found.account, found.effective
+    required = effective.connection.required_scopes
+    if account.status is Status.ACTIVE and missing_required(account, required, missing_scopes(effective, account)):
+        return STATUS[Status.EXPIRED]
+    return STATUS[account.status]
 
 
 def timestamp(at: float | None) -> dict[str, int] | None:
