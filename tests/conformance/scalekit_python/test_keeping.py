@@ -1,10 +1,11 @@
 """What an app does with its accounts by `client.actions`: listed, changed, upserted, deleted, of every kind."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from scalekit import ScalekitClient
-from scalekit.common.exceptions import ScalekitBadRequestException, ScalekitNotFoundException
+from scalekit.common.exceptions import ScalekitBadRequestException, ScalekitConflictException, ScalekitNotFoundException
 from scalekit.v1.connected_accounts.connected_accounts_pb2 import (
     DisconnectConnectedAccountRequest,
     GetRedirectUrlRequest,
@@ -88,6 +89,21 @@ def test_an_upsert_makes_an_account_and_replaces_its_credential(house: House, cl
     client.actions.get_or_create_connected_account(connector, waiting)
     filled = client.actions.get_or_create_connected_account(connector, waiting, given).connected_account
     assert filled.status == "ACTIVE"
+
+
+def test_of_many_who_make_one_account_at_once_one_does(house: House, client: ScalekitClient) -> None:
+    connector, identifier = house.connector(), house.new("user")
+
+    def make(_: int) -> str:
+        try:
+            return str(client.actions.create_connected_account(connector, identifier).connected_account.id)
+        except ScalekitConflictException as error:
+            return str(error.error_code)
+
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(make, range(12)))
+    assert found.count("ALREADY_EXISTS") == 11
+    assert client.connected_accounts.list_connected_accounts(identifier=identifier)[0].total_size == 1
 
 
 def test_a_refresh_token_alone_is_used_at_once(house: House, client: ScalekitClient) -> None:

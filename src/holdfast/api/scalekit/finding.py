@@ -37,15 +37,6 @@ def connector_of(call: Call) -> str:
     return connector
 
 
-def connection_of(tx: Tx, connections: Connections, call: Call, owner: Owner) -> Effective:
-    """Return the connection that a request names, as it stands for the owner. Raises NotFound."""
-    name = connector_of(call)
-    connection = connection_store.by_name(tx, call.environment_id, name, owner.kind)
-    if connection is None:
-        raise NotFound(f"there is no connection '{name}'", code="connection_not_found")
-    return connections.effective(tx, connection, owner.organization_id)
-
-
 SHARED = "org_wide"
 """The organization that owns a connection's one credential for everybody, where a request names no organization."""
 
@@ -54,12 +45,15 @@ def place_of(tx: Tx, connections: Connections, call: Call) -> tuple[Owner, Effec
     """Return whose account at which connection a request names. At a connection that organizations own, it is the
     organization's, whoever the identifier is. Raises NotFound, or Unprocessable for what is not named."""
     name = connector_of(call)
-    shared = connection_store.by_name(tx, call.environment_id, name, "organization")
-    if shared is not None and connection_store.by_name(tx, call.environment_id, name, "user") is None:
-        owner = Owner.organization(call.given("organization_id") or SHARED)
-        return owner, connections.effective(tx, shared, owner.organization_id)
-    owner = owner_of(call)
-    return owner, connection_of(tx, connections, call, owner)
+    found = connection_store.by_name(tx, call.environment_id, name, "user")
+    if found is None:
+        found = connection_store.by_name(tx, call.environment_id, name, "organization")
+        owner = Owner.organization(call.given("organization_id") or SHARED) if found else owner_of(call)
+    else:
+        owner = owner_of(call)
+    if found is None:
+        raise NotFound(f"there is no connection '{name}'", code="connection_not_found")
+    return owner, connections.effective(tx, found, owner.organization_id)
 
 
 def by_id(tx: Tx, connections: Connections, environment_id: str, given: str) -> Found:
