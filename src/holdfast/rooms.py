@@ -209,6 +209,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
             idle_timeout=config.proxy_idle_timeout,
             total_timeout=config.proxy_total_timeout,
             per_origin=config.proxy_connections,
+            tls=_trust(config),
         ),
         Ledger(database, clock),
         clock,

@@ -5,18 +5,23 @@ The Python SDK speaks TLS alone; Node speaks both. The server in clear has the s
 
 import os
 import sqlite3
+import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
 from tests.conformance.sandbox import Sandbox, Tokens
+from tests.parts.browser import Browser
 from tests.parts.server import HoldfastProcess
 
 SCOPES = ["read", "write", "offline", "profile"]
+BACK = "http://localhost:3000/back"
 _numbers = count(1)
 
 
@@ -77,6 +82,53 @@ class House:
         body = {"provider": "sandbox", "enabled": True, "scopes": SCOPES, "credentials": {"type": "custom", **secret}}
         assert self.web.post("/data-integrations", json=body).status_code in (200, 201, 409)
         return "sandbox"
+
+    def own_sandbox(self) -> str:
+        """Set up the sandbox that each server has for itself; return its connection's name."""
+        if self.web.get("/data-integrations/sandbox").status_code == 404:
+            secret = {"client_id": self.sandbox.client_id, "client_secret": self.sandbox.client_secret}
+            credentials = {"type": "custom", **secret}
+            body = {"provider": "sandbox", "enabled": True, "scopes": SCOPES, "credentials": credentials}
+            assert self.web.post("/data-integrations", json=body).status_code == 201
+        return "sandbox"
+
+    def walked(self, server: HoldfastProcess, *, verify: bool = False) -> dict[str, str]:
+        """Take a new user through a link of one server; return `identifier`, and `authRequestId` where one is told."""
+        identifier = self.new("walker")
+        asked = {"connector": self.own_sandbox(), "identifier": identifier}
+        if verify:
+            asked["user_verify_url"] = BACK
+        trust = ssl.create_default_context(cafile=str(self.authority))
+        link = httpx2.post(
+            f"{server.base_url}/api/v1/connected_accounts/magic_link",
+            json=asked,
+            headers=dict(self.web.headers),
+            trust_env=False,
+            verify=trust,
+        ).json()["link"]
+        with Browser(self.authority) as person:
+            landed = person.walk(link, stop_at=BACK if verify else server.base_url + "/connect/success")
+        told = parse_qs(urlsplit(landed).query)
+        return {"identifier": identifier, "authRequestId": told.get("auth_request_id", [""])[0]}
+
+    def expiring(self, connector: str, identifier: str, access: str, refresh: str, seconds: float) -> None:
+        """Connect an account at the WorkOS door whose token ends so soon."""
+        ends = datetime.now(UTC) + timedelta(seconds=seconds)
+        reply = self.post(
+            f"/user_management/users/{identifier}/connected_accounts/{connector}",
+            access_token=access,
+            refresh_token=refresh,
+            expires_at=ends.isoformat(),
+        )
+        assert reply.status_code == 201, reply.text
+
+    def cli(self, *command: str) -> str:
+        """Run `holdfast` on this house's data, beside its servers; return what it printed."""
+        arguments = [sys.executable, "-m", "holdfast.cli.main", *command, "--data-dir", str(self.clear.data_dir)]
+        wide = {**os.environ, "COLUMNS": "500"}
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, env=wide, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def granted(self) -> Tokens:
         return self.sandbox.grant(*SCOPES)

@@ -4,9 +4,11 @@ import asyncio
 import os
 import re
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -64,12 +66,14 @@ class Browser:
     """One person's browser: own cookies, redirects followed by hand, forms submitted with the headers Chrome sends.
 
     `visited` holds every address in order, also the one `walk` stopped before. Secure cookies are not sent over
-    plain HTTP. It is synchronous; in an async test use `walk_async`, or asyncio.to_thread.
+    plain HTTP. It is synchronous; in an async test use `walk_async`, or asyncio.to_thread. `authority`: a CA to trust,
+    beside nobody else.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, authority: Path | None = None) -> None:
         self.visited: list[str] = []
-        self._client = httpx2.Client(follow_redirects=False, timeout=30, trust_env=False)
+        trust = ssl.create_default_context(cafile=str(authority)) if authority else True
+        self._client = httpx2.Client(follow_redirects=False, timeout=30, trust_env=False, verify=trust)
 
     def __enter__(self) -> Self:
         return self

@@ -81,7 +81,7 @@ class Imports:
             repeated = await self._accounts.foresee(plan)
             if repeated is not None:
                 return repeated
-            credential = await self._usable(effective, _from_tokens(tokens, None, effective))
+            credential = await self.usable(effective, _from_tokens(tokens, None, effective))
             plan = replace(plan, credential=credential)
         return await self._accounts.connect(plan)
 
@@ -102,7 +102,7 @@ class Imports:
         exchanged: OAuthCredential | None = None
         if isinstance(tokens.refresh, Secret) and isinstance(tokens.access, UnsetType):
             await self._accounts.database.transact(lambda tx: self._check_target(tx, effective, owner, account_id))
-            exchanged = await self._usable(effective, _from_tokens(replace(tokens, expires_at=UNSET), None, effective))
+            exchanged = await self.usable(effective, _from_tokens(replace(tokens, expires_at=UNSET), None, effective))
         return await self._accounts.database.transact(
             lambda tx: self._update_in(
                 tx, effective, owner, tokens, exchanged, account_id, acting_user, actor, request_id
@@ -131,8 +131,11 @@ class Imports:
 
         return await accounts.database.transact(work)
 
-    async def _usable(self, effective: Effective, credential: OAuthCredential) -> OAuthCredential:
-        """Return the credential, exchanged first where it is a refresh token alone."""
+    async def usable(self, effective: Effective, credential: OAuthCredential) -> OAuthCredential:
+        """Return the credential, exchanged first where it is a refresh token alone.
+
+        Raises Unprocessable for one that the provider refuses, Unavailable.
+        """
         if credential.access is not None or credential.refresh is None:
             return credential
         if effective.client_ref is None:

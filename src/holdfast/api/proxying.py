@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast import ids
 from holdfast.access import Principal
+from holdfast.api.bearers import Bearers, bearers_of
 from holdfast.api.dispatch import JSON_HEADERS, Rendered, encode
 from holdfast.api.rate import RateLimiter
-from holdfast.errors import HoldfastError, Invalid, TooMany, Unauthenticated
+from holdfast.errors import HoldfastError, Invalid, TooMany
 from holdfast.outbound import ReplyLost
 from holdfast.proxy import Answered, Asked, Proxy
 
@@ -28,12 +29,9 @@ WATCH_SECONDS = 0.1
 """After this long a call is watched for its caller hanging up. Most are over by then, and need no watching."""
 UPSTREAM_STATUS = b"x-holdfast-upstream-status"
 REQUEST_ID = b"x-holdfast-request-id"
-_LONGEST_TOKEN = 8192
 _WAIT = re.compile(r"\d{1,4}(?:\.\d{1,3})?")
 
 Headers = Mapping[bytes, bytes]
-Recall = Callable[[str], Principal | None]
-Authenticate = Callable[[str], Awaitable[Principal]]
 
 
 class CallerGone(ReplyLost):
@@ -88,14 +86,13 @@ class ProxyDoor:
         proxy: Proxy,
         shapes: tuple[Shape, ...],
         *,
-        authenticate: Authenticate,
-        recall: Recall,
+        bearers: Bearers,
         limiter: RateLimiter,
         calls: RateLimiter,
         fallback: ASGIApp,
     ) -> None:
         self._proxy, self._shapes, self._fallback = proxy, shapes, fallback
-        self._authenticate, self._recall = authenticate, recall
+        self._bearers = bearers
         self._limiter, self._calls = limiter, calls
         self._name, self._number = "prx_" + ids.new_id(), itertools.count(1)
 
@@ -133,13 +130,13 @@ class ProxyDoor:
     async def _identify(self, call: Incoming) -> None:
         """Find out whose call it is. A key that was met before is believed until the credential's read has checked
         it; whatever does not come to that read calls `confirm`."""
-        token = bearer(call.headers)
-        believed = self._recall(token)
+        found = bearers_of(call.pairs)
+        believed = self._bearers.recall(found)
         if believed is None:
-            call.principal = await self._authenticate(token)
+            call.principal = await self._bearers.authenticate(found)
         else:
             call.principal = believed
-            call.confirm = lambda: self._authenticate(token)
+            call.confirm = lambda: self._bearers.authenticate(found)
         wait = self._limiter.take(call.principal.key_id)
         if wait is None:
             wait = self._calls.take(call.principal.environment_id)
@@ -272,14 +269,6 @@ class _Stream:
         finally:
             self._watch.end()
             answered.end(outcome)
-
-
-def bearer(headers: Headers) -> str:
-    """Return the token of `Authorization: Bearer`. Raises Unauthenticated."""
-    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() != b"bearer" or not token or len(token) > _LONGEST_TOKEN:
-        raise Unauthenticated("a token is needed: send `Authorization: Bearer ...`")
-    return token.strip().decode("latin-1")
 
 
 def wait_of(call: Incoming) -> float:

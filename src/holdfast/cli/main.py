@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -29,9 +29,19 @@ migrate_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
 app.add_typer(migrate_app, name="migrate")
 clients_app = typer.Typer(help="Client ids and secrets that SDKs sign in with.", no_args_is_help=True)
 app.add_typer(clients_app, name="clients")
+accounts_app = typer.Typer(help="Connected accounts: pause, delete, clean up.", no_args_is_help=True)
+app.add_typer(accounts_app, name="accounts")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the embedded database and the key file live.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:///path or postgresql://user@host/name")]
+AccountId = Annotated[str, typer.Argument(help="The account's id, with either wire's prefix or without.")]
+ByConnection = Annotated[str, typer.Option(help="Of this connection.")]
+ByUser = Annotated[str, typer.Option(help="Of this user (identifier).")]
+ByOrganization = Annotated[str, typer.Option(help="Of this organization.")]
+ByStatus = Annotated[list[str] | None, typer.Option(help="In this status; may be repeated.")]
+ByText = Annotated[str, typer.Option(help="With this in owner, label or name at the provider.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be deleted, and delete nothing.")]
+UserVerification = Literal["none", "custom"]
 
 
 @app.command()
@@ -206,6 +216,96 @@ def audit_export(
     from holdfast.cli.audit import export
 
     _run(export(_settings(data_dir=data_dir, database=database), environment))
+
+
+@accounts_app.command("list")
+def accounts_list(
+    connection: ByConnection = "",
+    user: ByUser = "",
+    organization: ByOrganization = "",
+    status: ByStatus = None,
+    text: ByText = "",
+    limit: Annotated[int, typer.Option(help="How many at most.")] = 100,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """List accounts, newest first: their status, why one cannot be used, and what it needs. Never a credential."""
+    from holdfast.cli.accounts import Which, show
+
+    which = Which(connection, user, organization, status or (), text)
+    _run(show(_settings(data_dir=data_dir, database=database), which, limit))
+
+
+@accounts_app.command("suspend")
+def accounts_suspend(
+    account: AccountId,
+    why: Annotated[str, typer.Option(help="Kept with the account and shown to who asks for it.")] = "",
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Pause an account: its credential is kept, and handed out to nobody."""
+    from holdfast.cli.accounts import suspend
+
+    _run(suspend(_settings(data_dir=data_dir, database=database), account, why))
+
+
+@accounts_app.command("resume")
+def accounts_resume(account: AccountId, data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+    """Take the pause of an account back."""
+    from holdfast.cli.accounts import resume
+
+    _run(resume(_settings(data_dir=data_dir, database=database), account))
+
+
+@accounts_app.command("delete")
+def accounts_delete(
+    accounts: Annotated[list[str] | None, typer.Argument(help="Ids; without any, the options say which.")] = None,
+    connection: ByConnection = "",
+    user: ByUser = "",
+    organization: ByOrganization = "",
+    status: ByStatus = None,
+    text: ByText = "",
+    dry_run: DryRun = False,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Delete accounts and their credentials: by id, or all that the options take."""
+    from holdfast.cli.accounts import Which, delete
+
+    which = Which(connection, user, organization, status or (), text)
+    _run(delete(_settings(data_dir=data_dir, database=database), accounts or (), which, dry_run=dry_run))
+
+
+@accounts_app.command("clean-up")
+def accounts_clean_up(
+    dry_run: DryRun = False,
+    unused_days: Annotated[int | None, typer.Option(help="With --dry-run: as if this were the policy.")] = None,
+    expired_days: Annotated[int | None, typer.Option(help="With --dry-run: as if this were the policy.")] = None,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Delete now what the policy takes: accounts unused, or in need of their owner, for so many days."""
+    from holdfast.cli.accounts import clean_up
+
+    settings = _settings(data_dir=data_dir, database=database)
+    _run(clean_up(settings, dry_run=dry_run, unused_days=unused_days, expired_days=expired_days))
+
+
+@accounts_app.command("policy")
+def accounts_policy(
+    unused_days: Annotated[int | None, typer.Option(min=0, help="Delete after so long unused; 0 = never.")] = None,
+    expired_days: Annotated[int | None, typer.Option(min=0, help="Delete after so long in need; 0 = never.")] = None,
+    user_verification: Annotated[
+        UserVerification | None, typer.Option(help="custom: after a link, the app says who its user is.")
+    ] = None,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Show the environment's policy on its accounts, or change what is given."""
+    from holdfast.cli.accounts import policy
+
+    settings = _settings(data_dir=data_dir, database=database)
+    _run(policy(settings, unused_days, expired_days, user_verification))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

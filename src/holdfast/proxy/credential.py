@@ -125,7 +125,7 @@ class Credentials:
             )
         )
         if isinstance(found, Inactive):
-            raise AuthorizationRequired(name, owner, found.why, found.reason)
+            raise AuthorizationRequired(name, owner, found.why, found.reason, found.detail)
         effective, account = found.effective, found.account
         values = {**effective.config, **account.config, **account.kept}
         outlet = self._outlet(effective.provider, values)

@@ -55,6 +55,8 @@ class Live(NamedTuple):
     provider: Provider
     """Of the connection that was read: where this token may go."""
     updated_at: float
+    bare: bool = True
+    """Whether the app keeps no `api_config` with the account."""
 
 
 class PlainReader:
@@ -99,6 +101,7 @@ class PlainReader:
             found.connection_id,
             provider,
             found.updated_at,
+            found.bare,
         )
 
     async def _run(self) -> None:

@@ -57,7 +57,7 @@ WITH door AS MATERIALIZED (
     WHERE {_DOOR})
 SELECT json_group_array(json_array(q.place, a.id, a.credential_version, d.connection_id, d.provider_slug, d.scopes,
     a.scopes, CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access),
-    CAST(a.updated_at * {_TICKS} AS INTEGER)))
+    CAST(a.updated_at * {_TICKS} AS INTEGER), json(CASE a.api_config WHEN '{{}}' THEN 'true' ELSE 'false' END)))
 FROM (SELECT key AS place, {_columns(_ASKED)} FROM json_each(:reads)) AS q
 CROSS JOIN door AS d ON d.door = q.door
 CROSS JOIN accounts AS a ON a.environment_id = d.environment_id AND a.connection_id = d.connection_id
@@ -85,7 +85,7 @@ WITH door AS MATERIALIZED (
     WHERE {_DOOR}
 ), found AS (
     SELECT q.*, d.*, a.id AS account_id, a.credential_version, a.scopes::text AS granted, a.expires_at, a.warning,
-        a.access, a.updated_at
+        a.access, a.updated_at, a.api_config::text = '{{}}' AS bare
     FROM unnest($4::int8[], $5::text[], $6::float8[], $7::text[], $8::text[]) WITH ORDINALITY
         AS q({", ".join(_ASKED)}, entry_id, request_id, place)
     JOIN door AS d USING (door)
@@ -101,7 +101,7 @@ WITH door AS MATERIALIZED (
     FROM found
 )
 SELECT place - 1, account_id, credential_version, provider_slug, asked, granted, expires_at, warning, access,
-    connection_id, updated_at FROM found
+    connection_id, updated_at, bare FROM found
 """  # noqa: S608
 
 
@@ -137,6 +137,8 @@ class Found(NamedTuple):
     access: bytes
     connection_id: str
     updated_at: float
+    bare: bool
+    """Whether the app keeps no `api_config` with the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ class PlainReads:
             warning,
             access,
             updated,
+            bare,
         ) in rows:
             read = self.reads[place]
             environment_id, key_id, _ = self.doors[read.door]
@@ -193,7 +196,7 @@ class PlainReads:
             expires_at = None if ends is None else ends / _TICKS
             sealed = bytes.fromhex(access)
             known = (account_id, version, provider, scopes, granted, expires_at, warning, sealed)
-            found.append(Found(place, *known, connection_id, updated / _TICKS))
+            found.append(Found(place, *known, connection_id, updated / _TICKS, bare))
         raw.execute(_SQLITE_LOG, {"now": self.now, "logged": _json(logged)})
         return found
 

@@ -10,6 +10,8 @@ export const given = JSON.parse(process.env.HOLDFAST_TEST_SCALEKIT);
 export const clientOf = (url) => new ScalekitClient(url, given.clientId, given.clientSecret);
 export const clients = { tls: clientOf(given.secure), clear: clientOf(given.clear) };
 
+export const transportOf = (client) => (client === clients.tls ? 'tls' : 'clear');
+
 let number = 0;
 // Names that no other check uses.
 export const fresh = (what) => `${what}_${(number += 1)}_${process.pid}`;

@@ -16,7 +16,7 @@ def test_an_accounts_life_is_listed_newest_first_and_in_pages(house: House, clie
     account = client.actions.get_or_create_connected_account(connector, user).connected_account
     given = {"oauth_token": {"access_token": tokens.access, "refresh_token": tokens.refresh}}
     client.actions.create_connected_account(connector, house.new("user"), given)
-    assert house.web.delete(f"/user_management/users/{user}/connected_accounts/{connector}").status_code == 204
+    client.actions.delete_connected_account(connector, user)
     mine = EventFilter(connected_account_id=account.id)
     events = client.events.list_events_paginated(filter=mine)[0].events
     assert [one.type for one in events] == ["connected_account.deleted", "connected_account.created"]

@@ -18,8 +18,8 @@ That is all: gRPC, REST, rules, authentication and OpenAPI follow. In a handler:
 - `call.request` is the protobuf message, its rules kept; `call.given("connector")` is a text, or None if it is empty.
 - `call.reply(field=...)` makes the method's reply; `message("connected_accounts.ConnectedAccount", ...)` any other. A
   field given None stays unset. Submessages take dicts, enums their names, Structs plain dicts; `rendering.timestamp`.
-- `finding.find` returns the account a request means, `naming` has ids and enums, `rendering.connected_account` shows
-  one. Call flows with `actor=call.actor()` and `request_id=call.request_id`.
+- `finding.find` returns the account a request means (`place_of` its owner and connection), `naming` has ids and enums,
+  `rendering.connected_account` shows one. Call flows with `actor=call.actor()` and `request_id=call.request_id`.
 - Raise our own errors; `faults.Exists`, `faults.FailedPrecondition` and `faults.ToolError` are this wire's.
 - `parts.provider_keys` finds providers by the wire's names; `event_bodies.event_body` is the envelope of events, for
   lists and webhooks alike.

@@ -1,21 +1,16 @@
-"""ConnectedAccountService: accounts read, with their credentials or without, and made."""
+"""ConnectedAccountService: one account read, with its credential or without."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from msgspec import UNSET
-
-from holdfast.accounts import Account, Connecting, OAuthCredential, Owner, Status
+from holdfast.accounts import Account, Status, details_of
 from holdfast.accounts import store as account_store
-from holdfast.accounts.imports import Tokens
 from holdfast.api.scalekit.descriptors import Message
-from holdfast.api.scalekit.faults import Exists, FailedPrecondition
-from holdfast.api.scalekit.finding import Found, connection_of, find, owner_of
-from holdfast.api.scalekit.inputs import config_in, credential_in, vended_part
+from holdfast.api.scalekit.finding import Found, by_id, find
 from holdfast.api.scalekit.parts import Parts
+from holdfast.api.scalekit.portal import no_portal
 from holdfast.api.scalekit.rendering import connected_account, live_account
 from holdfast.api.scalekit.rpc import Call, Group, Handler, Swift
-from holdfast.connections import Effective
 from holdfast.storage import Connection as Tx
 from holdfast.tokens import Ask, Inactive, PlainAsk
 
@@ -31,6 +26,7 @@ class AccountReads(Group):
         return {
             "ConnectedAccountService.GetConnectedAccountAuth": self.with_credentials,
             "ConnectedAccountService.GetConnectedAccountDetails": self.without_credentials,
+            "ConnectedAccountService.GetConnectedAccount": self.by_id,
         }
 
     def swift(self) -> Mapping[str, Swift]:
@@ -47,16 +43,20 @@ class AccountReads(Group):
         )
         if live is None:
             return None
-        if live.provider.config:  # an account shows its values, and a plain read does not know them
-            return call.reply(connected_account=connected_account(await self._find(call), live.secret))
-        return call.reply(connected_account=live_account(asked.connector, asked.identifier, live))
+        now = self.parts.clock.now()
+        used = now - now % 60
+        if live.provider.config or not live.bare:  # an account shows these, and a plain read does not know them
+            return call.reply(connected_account=connected_account(await self._find(call), live.secret, last_used=used))
+        return call.reply(connected_account=live_account(asked.connector, asked.identifier, live, used))
 
     async def with_credentials(self, call: Call) -> Message:
         """Hand out a live credential, refreshed first if it is due. An account that has none is shown without."""
         found = await self._find(call)
-        if found.account.status not in _VENDED:
-            return call.reply(connected_account=connected_account(found))
         account = found.account
+        if account.status is Status.ACTIVE and account.method in ("delegated", "trusted_idp"):
+            return call.reply(connected_account=connected_account(found, principal=True))
+        if account.status not in _VENDED:
+            return call.reply(connected_account=connected_account(found))
         vended = await self.parts.reader.read(
             Ask(
                 environment_id=call.environment_id,
@@ -70,69 +70,34 @@ class AccountReads(Group):
         )
         if isinstance(vended, Inactive):
             return call.reply(connected_account=connected_account(await self._find(call)))
-        return call.reply(connected_account=connected_account(Found(vended.account, found.effective), vended.secret))
+        read, now = Found(vended.account, vended.effective), self.parts.clock.now()
+        if vended.account.method == "api_key":
+            typed = await details_of(vended.account, self.parts.vault, vended.effective.provider)
+            return call.reply(connected_account=connected_account(read, typed=typed, last_used=now - now % 60))
+        return call.reply(connected_account=connected_account(read, vended.secret, last_used=now - now % 60))
 
     async def without_credentials(self, call: Call) -> Message:
-        return call.reply(connected_account=connected_account(await self._find(call)))
+        return await self._shown(call, lambda tx: find(tx, self.parts.connections, call))
+
+    async def by_id(self, call: Call) -> Message:
+        """Return an account by its own id. `this` is the account of a portal session, and there are none here."""
+        given = call.given("id")
+        if given is None or given == "this":
+            raise no_portal("name the account by its id")
+        return await self._shown(call, lambda tx: by_id(tx, self.parts.connections, call.environment_id, given))
+
+    async def _shown(self, call: Call, look: Callable[[Tx], Found]) -> Message:
+        def work(tx: Tx) -> tuple[Found, float | None]:
+            found = look(tx)
+            return found, last_use(tx, found.account)
+
+        found, used = await self.parts.database.transact(work)
+        return call.reply(connected_account=connected_account(found, last_used=used))
 
     async def _find(self, call: Call) -> Found:
         return await self.parts.database.transact(lambda tx: find(tx, self.parts.connections, call))
 
 
-@dataclass(frozen=True)
-class AccountWrites(Group):
-    parts: Parts
-
-    def rpcs(self) -> Mapping[str, Handler]:
-        return {"ConnectedAccountService.CreateConnectedAccount": self.create}
-
-    async def create(self, call: Call) -> Message:
-        """Make the account of an identifier; with credentials it is active at once, else it waits for its owner."""
-        owner, asked = owner_of(call), call.request.connected_account
-        credential = credential_in(asked.authorization_details)
-
-        def look(tx: Tx) -> Effective:
-            effective = connection_of(tx, self.parts.connections, call, owner)
-            if not effective.enabled:
-                raise FailedPrecondition(f"the connection '{effective.connection.name}' is not enabled")
-            if account_store.of_owner(tx, call.environment_id, effective.connection.id, owner):
-                raise Exists("there is a connected account of this identifier at this connector already")
-            return effective
-
-        effective = await self.parts.database.transact(look)
-        if isinstance(credential, OAuthCredential) and effective.connection.method == "oauth":
-            account = await self._bring(call, owner, effective, credential)
-        else:
-            account = await self.parts.accounts.connect(
-                Connecting(
-                    effective=effective,
-                    owner=owner,
-                    credential=credential,
-                    intent="create",
-                    actor=call.actor(),
-                    client_ref=effective.client_ref,
-                    config=config_in(asked.api_config, effective),
-                    status=Status.PENDING if credential is None else None,
-                    request_id=call.request_id,
-                )
-            )
-        shown = None if credential is None else vended_part(credential)
-        return call.reply(connected_account=connected_account(Found(account, effective), shown))
-
-    async def _bring(self, call: Call, owner: Owner, effective: Effective, given: OAuthCredential) -> Account:
-        """Make an account from tokens that the app got elsewhere; a refresh token alone is used at once."""
-        return await self.parts.imports.create(
-            call.environment_id,
-            effective.connection.name,
-            owner,
-            Tokens(
-                access=UNSET if given.access is None else given.access,
-                refresh=UNSET if given.refresh is None else given.refresh,
-                scopes=given.scopes or UNSET,
-            ),
-            intent="create",
-            acting_user=None,
-            actor=call.actor(),
-            idempotency=None,
-            request_id=call.request_id,
-        )
+def last_use(tx: Tx, account: Account) -> float | None:
+    """Return when the account was last used, to the minute."""
+    return account_store.last_uses(tx, account.environment_id, [account.id]).get(account.id)

@@ -5,7 +5,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from holdfast.api.scalekit.accounts import AccountReads, AccountWrites
+from holdfast.api.scalekit.account_links import AccountLinks
+from holdfast.api.scalekit.account_lists import AccountLists
+from holdfast.api.scalekit.account_writes import AccountWrites
+from holdfast.api.scalekit.accounts import AccountReads
 from holdfast.api.scalekit.analytics import AnalyticsRpcs
 from holdfast.api.scalekit.calls import Caller
 from holdfast.api.scalekit.connections import ConnectionRpcs
@@ -15,6 +18,7 @@ from holdfast.api.scalekit.grpc import CONTENT_TYPE, Grpc
 from holdfast.api.scalekit.logs import LogRpcs
 from holdfast.api.scalekit.organizations import OrganizationRpcs
 from holdfast.api.scalekit.parts import Parts
+from holdfast.api.scalekit.portal import PortalRpcs
 from holdfast.api.scalekit.providers import ProviderRpcs
 from holdfast.api.scalekit.rest import Rest
 from holdfast.api.scalekit.rpc import Group, Handler, Rpc, Swift, SwiftGroup, gather
@@ -27,13 +31,16 @@ class ScalekitDoor:
     def __init__(self, parts: Parts) -> None:
         groups: tuple[Group, ...] = (
             AccountReads(parts),
-            AccountWrites(parts),
-            OrganizationRpcs(parts),
             ConnectionRpcs(parts),
             ProviderRpcs(parts),
             EventRpcs(parts),
             LogRpcs(parts),
             AnalyticsRpcs(parts),
+            AccountLists(parts),
+            AccountWrites(parts),
+            AccountLinks(parts),
+            PortalRpcs(parts),
+            OrganizationRpcs(parts),
         )
         handlers: dict[str, Handler] = {}
         swift: dict[str, Swift] = {}

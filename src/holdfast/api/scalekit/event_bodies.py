@@ -35,7 +35,7 @@ KINDS: Mapping[str, tuple[log.Kind, ...]] = {
         log.Kind(Action.ACCOUNT_SUSPENDED),
         log.Kind(Action.ACCOUNT_RESUMED),
     ),
-    FAMILY + "deleted": (log.Kind(Action.ACCOUNT_DISCONNECTED),),
+    FAMILY + "deleted": (log.Kind(Action.ACCOUNT_DISCONNECTED), log.Kind(Action.ACCOUNT_DELETED)),
     FAMILY + "magic_link_generated": (log.Kind(Action.LINK_CREATED),),
     FAMILY + "oauth_succeeded": (log.Kind(Action.CONSENT_GIVEN),),
     FAMILY + "oauth_tokens_fetched": (log.Kind(Action.TOKENS_OBTAINED),),

@@ -37,28 +37,40 @@ def connector_of(call: Call) -> str:
     return connector
 
 
-def connection_of(tx: Tx, connections: Connections, call: Call, owner: Owner) -> Effective:
-    """Return the connection that a request names, as it stands for the owner. Raises NotFound."""
+SHARED = "org_wide"
+"""The organization that owns a connection's one credential for everybody, where a request names no organization."""
+
+
+def place_of(tx: Tx, connections: Connections, call: Call) -> tuple[Owner, Effective]:
+    """Return whose account at which connection a request names. At a connection that organizations own, it is the
+    organization's, whoever the identifier is. Raises NotFound, or Unprocessable for what is not named."""
     name = connector_of(call)
-    connection = connection_store.by_name(tx, call.environment_id, name, owner.kind)
-    if connection is None:
+    found = connection_store.by_name(tx, call.environment_id, name, "user")
+    if found is None:
+        found = connection_store.by_name(tx, call.environment_id, name, "organization")
+        owner = Owner.organization(call.given("organization_id") or SHARED) if found else owner_of(call)
+    else:
+        owner = owner_of(call)
+    if found is None:
         raise NotFound(f"there is no connection '{name}'", code="connection_not_found")
-    return connections.effective(tx, connection, owner.organization_id)
+    return owner, connections.effective(tx, found, owner.organization_id)
+
+
+def by_id(tx: Tx, connections: Connections, environment_id: str, given: str) -> Found:
+    """Return the account of a prefixed id. Raises NotFound."""
+    account = account_store.get(tx, environment_id, bare(ACCOUNT, given, "connected account"))
+    connection = connection_store.by_id(tx, environment_id, account.connection_id) if account else None
+    if account is None or connection is None:
+        raise _none()
+    return Found(account, connections.effective(tx, connection, account.owner.organization_id))
 
 
 def find(tx: Tx, connections: Connections, call: Call) -> Found:
     """Return the account meant, and its connection. Raises NotFound, or Unprocessable if none is named."""
     account_id = call.given("id") if "id" in call.request.DESCRIPTOR.fields_by_name else None
     if account_id is not None:
-        account = account_store.get(tx, call.environment_id, bare(ACCOUNT, account_id, "connected account"))
-        if account is None:
-            raise _none()
-        connection = connection_store.by_id(tx, call.environment_id, account.connection_id)
-        if connection is None:
-            raise _none()
-        return Found(account, connections.effective(tx, connection, account.owner.organization_id))
-    owner = owner_of(call)
-    effective = connection_of(tx, connections, call, owner)
+        return by_id(tx, connections, call.environment_id, account_id)
+    owner, effective = place_of(tx, connections, call)
     mine = account_store.of_owner(tx, call.environment_id, effective.connection.id, owner)
     try:
         return Found(select_account(mine, account_id=None, plural=False), effective)

@@ -12,8 +12,9 @@ from google.protobuf.message import DecodeError
 from starlette.types import Receive, Scope, Send
 
 from holdfast import ids
+from holdfast.api.bearers import bearers_of
 from holdfast.api.intake import BodyTooLarge, log_unexpected, named, read_body
-from holdfast.api.scalekit.calls import Caller, bearers_of
+from holdfast.api.scalekit.calls import Caller
 from holdfast.api.scalekit.descriptors import Message
 from holdfast.api.scalekit.faults import Code, Fault, TooLate, Unimplemented, render
 from holdfast.api.scalekit.rpc import Rpc

@@ -12,6 +12,10 @@ ACCOUNT = "ca"
 CONNECTION = "conn"
 ORGANIZATION = "org"
 
+DELEGATED: str = WIRE.kind("connected_accounts.AuthorizationDetails").DESCRIPTOR.fields_by_number[3].name
+"""The member for whom a service account acts. This wire calls it, and its ConnectorType 9, after one provider."""
+_KINDS = WIRE.pool.FindEnumTypeByName("scalekit.v1.connected_accounts.ConnectorType").values_by_number
+
 STATUS: dict[Status, str] = {
     Status.PENDING: "PENDING_AUTH",
     Status.VERIFYING: "PENDING_VERIFICATION",
@@ -35,6 +39,10 @@ def account_kind(method: str, provider: Provider) -> str:
         return "OAUTH"
     if method == "client_credentials":
         return "OAUTH_M2M"
+    if method == "delegated":
+        return str(_KINDS[9].name)
+    if method == "trusted_idp":
+        return "TRUSTED_IDP"
     return "BASIC" if provider.auth == "basic" else "BEARER_TOKEN" if _takes_bearer(provider) else "API_KEY"
 
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from holdfast.access import AccessTokens, Clients, Organizations
-from holdfast.accounts import Accounts
+from holdfast.accounts import Accounts, Bulk, Keeping
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit.paging import Pages
 from holdfast.api.scalekit.provider_keys import ProviderKeys
+from holdfast.authorization import Links, Verify
 from holdfast.clock import Clock
 from holdfast.connections import Connections, Definitions
 from holdfast.events.order import Order
@@ -30,6 +31,10 @@ class Parts:
     accounts: Accounts
     imports: Imports
     removal: Removal
+    keeping: Keeping
+    bulk: Bulk
+    links: Links
+    verify: Verify
     organizations: Organizations
     reader: TokenReader
     plain: RenewingReader

@@ -14,9 +14,10 @@ from google.protobuf import json_format
 from starlette.types import Receive, Scope, Send
 
 from holdfast import ids
+from holdfast.api.bearers import bearers_of
 from holdfast.api.dispatch import JSON_HEADERS, retry_after
 from holdfast.api.intake import BodyTooLarge, MethodNotAllowed, log_unexpected, named, read_body
-from holdfast.api.scalekit.calls import Caller, bearers_of
+from holdfast.api.scalekit.calls import Caller
 from holdfast.api.scalekit.descriptors import WIRE, Binding, Message
 from holdfast.api.scalekit.faults import HTTP_STATUS, Code, Fault, render
 from holdfast.api.scalekit.rpc import Rpc

@@ -63,6 +63,7 @@ class RenewingReader:
             vended.account.connection_id,
             vended.effective.provider,
             vended.account.updated_at,
+            not vended.account.api_config,
         )
 
     async def _look(self, asks: Sequence[PlainAsk]) -> Sequence[Account | None]:
