@@ -43,6 +43,8 @@ def check_path(path: str, *, encoded_slash: bool = False) -> None:
         return
     if _BAD_TEXT.search(path):
         raise BadAddress("the path holds a backslash, a fragment, a space, or a character to be percent-encoded")
+    if "?" in path:
+        raise BadAddress("the path holds a question mark: what follows it is the query, and goes apart")
     if path.startswith("//"):
         raise BadAddress("the path must not begin with two slashes: the host is the provider's")
     if _BAD_ESCAPE.search(path):

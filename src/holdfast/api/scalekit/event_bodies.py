@@ -44,6 +44,15 @@ KINDS: Mapping[str, tuple[log.Kind, ...]] = {
 }
 """Which entries each of this wire's events stands for."""
 
+_BEFORE = {
+    Action.ACCOUNT_REAUTHORIZATION_NEEDED: Status.ACTIVE.value,
+    Action.ACCOUNT_REVOKED: Status.ACTIVE.value,
+    Action.ACCOUNT_SUSPENDED: Status.ACTIVE.value,
+    Action.ACCOUNT_RESUMED: Status.SUSPENDED.value,
+    Action.ACCOUNT_VERIFYING: Status.PENDING.value,
+}
+"""What an account was before, where an entry does not say: the one status that leads there most often."""
+
 ACTIONS: frozenset[Action] = frozenset(kind.action for kinds in KINDS.values() for kind in kinds)
 _NAMES = {kind.action: name for name, kinds in KINDS.items() for kind in kinds if not kind.member}
 
@@ -110,7 +119,7 @@ def _account(entry: Entry, name: str, provider: Provider | None) -> dict[str, An
         "last_used_at": None,
     }
     if name == FAMILY + "status_updated":
-        data["old_status"] = _status(said.get("old_status"))
+        data["old_status"] = _status(said.get("old_status", _BEFORE.get(entry.action)))
     if said.get("reason") and name in (FAMILY + "status_updated", FAMILY + "token_refresh_failed"):
         data["reason"], data["reason_detail"] = said["reason"], said.get("detail")
     return data
