@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import footprint, reads, refreshes, report, scale, sweep
+from bench import footprint, proxied, reads, refreshes, report, scale, sweep
 from bench.load import wrk
 from bench.machine import notes
 from bench.plan import LONG, QUICK, Failed, Figure, Plan
 from bench.processes import postgres
 
 PARTS: dict[str, tuple[tuple[str, ...], Callable[[Plan, str], list[Figure]]]] = {
-    "reads": (("token_reads", "pgbench"), reads.run),
+    "reads": (("token_reads", "grpc_reads", "pgbench"), reads.run),
+    "proxied": (("proxied_calls",), proxied.run),
     "refreshes": (("refreshes",), lambda plan, _: refreshes.run(plan)),
     "sweep": (("sweep",), lambda plan, _: sweep.run(plan)),
     "scale": (("read_p50", "bytes_per_account"), lambda plan, _: scale.run(plan)),

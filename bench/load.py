@@ -1,26 +1,27 @@
-"""Loading a server with wrk, and reading what it and the processes behind it have used meanwhile."""
+"""Loading a server with wrk or gRPC calls, and reading what it and the processes behind it have used meanwhile."""
 
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.grpc_load import STREAMS
 from bench.machine import LOAD_CORE, cpu_seconds, pinned
 from bench.plan import Failed
 
 _SCRIPT = """
 math.randomseed({seed})
-wrk.method = "POST"
 wrk.headers["Authorization"] = "Bearer {key}"
-wrk.headers["Content-Type"] = "application/json"
 local at = {first} - 1
+{ready}
 request = function()
   {choose}
-  return wrk.format(nil, nil, nil, '{{"user_id":"user_' .. at .. '"}}')
+  {asked}
 end
 {check}
 done = function(summary, latency, requests)
@@ -33,6 +34,12 @@ _CHOOSE = {
     "random": "at = math.random(0, {accounts} - 1)",
     "in_turn": "at = (at + 1) % {accounts}",
 }
+_READY = {"read": 'wrk.method = "POST" wrk.headers["Content-Type"] = "application/json"', "call": ""}
+_ASKED = {
+    "read": """return wrk.format(nil, nil, nil, '{"user_id":"user_' .. at .. '"}')""",
+    "call": """wrk.headers["X-Relay-User"] = "user_" .. at return wrk.format()""",
+}
+"""A token read has its user in the body, a proxied call in a header."""
 # wrk counts what is not 2xx or 3xx; a read without a token is 200 all the same.
 _CHECK = """
 response = function(status, headers, body)
@@ -73,6 +80,7 @@ def measure(
     order: Literal["random", "in_turn"] = "random",
     first: int = 0,
     path: str = "/data-integrations/github/token",
+    kind: Literal["read", "call"] = "read",
     checked: bool = False,
 ) -> Measured:
     """Load the server on loopback from the load's core for so many whole seconds, with so many connections.
@@ -86,24 +94,47 @@ def measure(
             key=key,
             seed=callers,
             first=first,
+            ready=_READY[kind],
+            asked=_ASKED[kind],
             choose=_CHOOSE[order].format(accounts=accounts),
             check=_CHECK if checked else "",
         )
         script.write_text(text)
         command = [wrk(), "-t1", f"-c{callers}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
         command = pinned([*command, "-s", str(script), f"http://127.0.0.1:{port}{path}"], LOAD_CORE)
-        before = cpu_seconds(server), cpu_seconds(database() if database else ())
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Failed(f"wrk failed: {done.stderr[:300] or done.stdout[:300]}")
-        output = done.stdout
-        # Asked again: a database makes processes as connections come, and they begin at nothing.
-        after = cpu_seconds(server), cpu_seconds(database() if database else ())
+        return _measured(command, server, database)
+
+
+def measure_grpc(
+    port: int,
+    key: str,
+    *,
+    callers: int,
+    seconds: float,
+    accounts: int,
+    server: Sequence[int],
+    database: Callable[[], Sequence[int]] | None = None,
+) -> Measured:
+    """As `measure`, by gRPC: a connection for every eight callers (bench/grpc_load.py). Raises Failed for any call
+    without the status 0."""
+    command = [sys.executable, "-m", "bench.grpc_load", "--port", str(port), "--key", key, "--seconds", f"{seconds:g}"]
+    command += ["--connections", str(max(1, callers // STREAMS)), "--accounts", str(accounts)]
+    return _measured(pinned(command, LOAD_CORE), server, database)
+
+
+def _measured(command: list[str], server: Sequence[int], database: Callable[[], Sequence[int]] | None) -> Measured:
+    before = cpu_seconds(server), cpu_seconds(database() if database else ())
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"the load failed: {done.stderr[-300:] or done.stdout[:300]}")
+    output = done.stdout
+    # Asked again: a database makes processes as connections come, and they begin at nothing.
+    after = cpu_seconds(server), cpu_seconds(database() if database else ())
     result = re.search(r"RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", output)
     if result is None:
-        raise Failed(f"wrk said {output!r}")
+        raise Failed(f"the load said {output!r}")
     if int(result[5]) or "NO TOKEN" in output:
-        raise Failed(f"{result[5]} of {result[1]} requests were not answered with 200: {output[:400]!r}")
+        raise Failed(f"{result[5]} of {result[1]} requests were not answered as they should be: {output[:400]!r}")
     requests, micros = int(result[1]), int(result[2])
     per_request = 1e6 / max(1, requests)
     return Measured(

@@ -17,13 +17,17 @@ class Plan:
     seconds: float
     accounts: int
     """Behind the token reads."""
+    grpc_callers: tuple[int, ...]
+    """Of `callers`, those that read by gRPC too. Fewer than 64 share too few connections to say anything."""
+    proxy_callers: tuple[int, ...]
     refresh_callers: tuple[int, ...]
     refresh_accounts: int
     """Many enough that each token has ended when its turn comes round again."""
     due: int
     sizes: tuple[int, ...]
     """Accounts behind the reads whose p50 are compared, smallest first."""
-    scale_engines: tuple[str, ...] = ("postgres", "sqlite")
+    further_engines: tuple[str, ...] = ("postgres", "sqlite")
+    """Those of gRPC reads, refreshes and scale."""
 
 
 LONG = Plan(
@@ -32,22 +36,26 @@ LONG = Plan(
     runs=5,
     seconds=5.0,
     accounts=100_000,
+    grpc_callers=(64,),
+    proxy_callers=(16, 64),
     refresh_callers=(16, 64),
     refresh_accounts=40_000,
     due=100_000,
     sizes=(1_000, 100_000, 1_000_000),
 )
 QUICK = Plan(
-    callers=(1, 64),
+    callers=(64,),
     own_core_callers=(64,),
     runs=3,
     seconds=1.0,
     accounts=1_000,
+    grpc_callers=(64,),
+    proxy_callers=(64,),
     refresh_callers=(64,),
     refresh_accounts=12_000,
     due=2_000,
     sizes=(1_000, 100_000),
-    scale_engines=("postgres",),
+    further_engines=("postgres",),
 )
 
 

@@ -1,10 +1,12 @@
-"""Token reads per second, beside a bare handler on the same server, and beside `pgbench -S` on the same PostgreSQL."""
+"""Token reads per second, beside a bare handler on the same server, and beside `pgbench -S` on the same PostgreSQL;
+the same read by gRPC, beside REST."""
 
 import re
 import tempfile
+from collections.abc import Callable
 from statistics import median
 
-from bench.load import Measured, measure
+from bench.load import Measured, measure, measure_grpc
 from bench.machine import LOAD_CORE, SERVER_CORE
 from bench.plan import Failed, Figure, Plan
 from bench.processes import Postgres, Process, flags, postgres, started
@@ -40,23 +42,38 @@ def _engine(plan: Plan, only: str, engine: str, database: Postgres | None) -> li
             ):
                 for callers in numbers:
                     name = f"token_reads_{engine}_c{callers}_{where}"
-                    if not only or only in name:
-                        found.append(_figure(name, plan, callers, server, bare, database, core))
+                    both = core == SERVER_CORE and callers in plan.grpc_callers and engine in plan.further_engines
+                    grpc = name.replace("token", "grpc") if both else ""
+                    if not only or only in name or only in grpc:
+                        found += _figures(name, grpc, plan, callers, server, bare, database, core)
     return found
 
 
-def _figure(
-    name: str, plan: Plan, callers: int, server: Process, bare: Process, database: Postgres | None, core: int
-) -> Figure:
-    reads, ceilings = [], []
+def _figures(
+    name: str,
+    grpc: str,
+    plan: Plan,
+    callers: int,
+    server: Process,
+    bare: Process,
+    database: Postgres | None,
+    core: int,
+) -> list[Figure]:
+    """Return the reads beside the bare handler and, if it has a name, the same read by gRPC beside that by REST."""
+    reads, ceilings, calls = [], [], []
     for _ in range(plan.runs):
-        ceilings.append(_run(bare, plan, callers, None, core))
-        reads.append(_run(server, plan, callers, database, core))
-    return compared(name, reads, ceilings)
+        ceilings.append(_run(measure, bare, plan, callers, None, core))
+        reads.append(_run(measure, server, plan, callers, database, core))
+        if grpc:
+            calls.append(_run(measure_grpc, server, plan, callers, database, core))
+    found = [compared(name, reads, ceilings)]
+    return [*found, compared(grpc, calls, reads)] if grpc else found
 
 
-def _run(process: Process, plan: Plan, callers: int, database: Postgres | None, core: int) -> Measured:
-    return measure(
+def _run(
+    load: Callable[..., Measured], process: Process, plan: Plan, callers: int, database: Postgres | None, core: int
+) -> Measured:
+    return load(
         process.port,
         process.key,
         callers=callers,

@@ -14,10 +14,12 @@ LIFE = 1
 
 
 def run(plan: Plan) -> list[Figure]:
-    """Measure on PostgreSQL (server and database on one core) and on SQLite."""
+    """Measure on PostgreSQL (server and database on one core), and on SQLite at the most callers."""
     with postgres() as database:
         found = [_measured(plan, callers, database) for callers in plan.refresh_callers]
-    return [*found, _measured(plan, max(plan.refresh_callers), None)]
+    if "sqlite" in plan.further_engines:
+        found.append(_measured(plan, max(plan.refresh_callers), None))
+    return found
 
 
 def _measured(plan: Plan, callers: int, database: Postgres | None) -> Figure:

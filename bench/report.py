@@ -20,6 +20,8 @@ RIVAL = {
     "token_reads_postgres_c16_one_core": (178.0, 225.0),
     "token_reads_postgres_c64_one_core": (179.0, None),
     "token_reads_postgres_c64_own_core": (355.0, None),
+    "proxied_calls_postgres_c16_one_core": (197.0, 254.0),
+    "proxied_calls_postgres_c64_one_core": (191.0, None),
     "refreshes_one_core_c16": (119.0, 152.0),
     "refreshes_one_core": (127.0, None),
 }

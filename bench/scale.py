@@ -17,7 +17,7 @@ CALLERS = 16
 
 def run(plan: Plan) -> list[Figure]:
     found = []
-    for engine in plan.scale_engines:
+    for engine in plan.further_engines:
         if engine == "sqlite":
             found += _engine(plan, engine, None)
         else:

@@ -1,4 +1,5 @@
-"""The processes to load: Holdfast with seeded accounts, the bare handler that is its ceiling, a token endpoint."""
+"""The processes to load: Holdfast with seeded accounts, the bare handler that is its ceiling, a token endpoint,
+and what proxied calls are measured against."""
 
 import argparse
 import asyncio
@@ -10,6 +11,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bench import relays
 from bench.seed import TOKEN_LENGTH, Seed, seed
 from holdfast.cli.serve import bind, running, uvicorn_config
 from holdfast.config import Config
@@ -78,7 +80,7 @@ async def serve_holdfast(arguments: argparse.Namespace) -> None:
         data_dir=arguments.data_dir,
         log_level="error",
         dev=bool(upstream),
-        provider_origins={"https://github.com": upstream} if upstream else {},
+        provider_origins=dict.fromkeys(("https://github.com", "https://api.github.com"), upstream) if upstream else {},
         sweep_interval=arguments.sweep_interval,
         sweep_concurrency=64,
         refreshes_per_provider=64,
@@ -92,13 +94,13 @@ async def serve_holdfast(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=("holdfast", "bare", "endpoint"))
+    parser.add_argument("role", choices=("holdfast", "bare", "endpoint", "upstream", "relay", "relay_aiohttp"))
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--database", default="")
     parser.add_argument("--data-dir", type=Path, default=Path("build/bench-data"))
     parser.add_argument("--accounts", type=int, default=1000)
     parser.add_argument("--state", choices=("live", "ended", "due"), default="live")
-    parser.add_argument("--upstream", default="", help="the token endpoint's origin")
+    parser.add_argument("--upstream", default="", help="the origin of the token endpoint, or of the proxied API")
     parser.add_argument("--sweep-interval", type=float, default=0.0)
     parser.add_argument("--life", type=int, default=1, help="seconds that the endpoint's tokens live")
     arguments = parser.parse_args()
@@ -107,6 +109,12 @@ def main() -> None:
             work = serve(bare(), arguments.port)
         case "endpoint":
             work = serve(token_endpoint(arguments.life), arguments.port)
+        case "upstream":
+            work = relays.upstream()
+        case "relay":
+            work = serve(relays.ours(arguments.upstream), arguments.port)
+        case "relay_aiohttp":
+            work = serve(relays.common(arguments.upstream), arguments.port)
         case _:
             work = serve_holdfast(arguments)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -1,6 +1,8 @@
 """The status machine as a table: every pair of states is allowed here or refused."""
 
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -76,3 +78,13 @@ def test_a_new_authorisation_makes_active_whatever_ended_the_account_before(befo
 def test_a_suspended_account_is_not_authorised_behind_its_administrators_back() -> None:
     with pytest.raises(Conflict, match="resume it first"):
         an_account("env", status=Status.SUSPENDED).authorised(NOW)
+
+
+def test_an_account_but_for_some_fields_is_what_replace_makes_of_it() -> None:
+    account = an_account("env", access=Sealed(b"sealed"))
+    before = replace(account)
+    changes: dict[str, Any] = {"label": "other", "failures": 3, "scopes": ("a", "b"), "access": None}
+    assert account.but(**changes) == replace(account, **changes)
+    assert account == before
+    with pytest.raises(TypeError, match="labels"):
+        account.but(labels="no such field")

@@ -5,7 +5,6 @@ reply that unfolds. Real sockets on loopback; a name server of the test's own.
 """
 
 import gzip
-import socket
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -13,7 +12,6 @@ from aiohttp import web
 
 from holdfast.http import Request
 from holdfast.outbound import Blocked, NotSent, Outbound, ReplyLost, ReplyTooLarge, is_public
-from holdfast.outbound.client import _Gate
 
 CLOSED = """
     0.0.0.0 0.1.2.3 10.0.0.0 10.255.255.255 100.64.0.1 100.100.100.200 100.127.255.255 127.0.0.1
@@ -134,12 +132,14 @@ async def test_plain_http_does_not_leave_the_private_network_by_a_name() -> None
             await client.send(Request("GET", "http://public.example/"))
 
 
-def test_an_address_that_slipped_past_the_resolver_gets_no_socket() -> None:
-    gate = _Gate(Names(), "https", allow_private=False)
-    for family, address in ((socket.AF_INET, ("127.0.0.1", 443)), (socket.AF_INET6, ("::1", 443, 0, 0))):
-        with pytest.raises(PermissionError):
-            gate.socket((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address))
-    gate.socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("8.8.8.8", 443))).close()
+@pytest.mark.parametrize("answer", ["localhost", "127.1", "0x7f000001", "::ffff:127.0.0.1", "fe80::1%lo", ""])
+async def test_a_name_servers_answer_that_is_no_plain_public_address_gets_no_connection(
+    capture: Capture, answer: str
+) -> None:
+    async with outbound(Names(odd_example=[["8.8.8.8", answer]])) as client:
+        with pytest.raises(Blocked):
+            await client.send(Request("GET", f"https://odd.example:{capture.port}/"))
+    assert capture.seen == []
 
 
 async def test_a_name_that_rebinds_after_the_check_is_not_asked_again() -> None:

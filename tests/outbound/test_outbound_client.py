@@ -2,8 +2,10 @@
 
 import asyncio
 import datetime
+import gzip
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -222,6 +224,85 @@ async def test_an_answer_past_the_limit_is_too_large(length: bytes) -> None:
             await client.send(Request("GET", server.url))
     async with serving(saying(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000)) as server, outbound() as client:
         assert len((await client.send(Request("GET", server.url))).body) == 1000
+
+
+def replying(coding: str, body: bytes) -> Behaviour:
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return saying(head.encode() + body)
+
+
+PACKED = b'{"access_token":"a"}'
+RAW = zlib.compressobj(wbits=-15)
+RAW_DEFLATE = RAW.compress(PACKED) + RAW.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(PACKED)),
+        ("GZIP", gzip.compress(PACKED)),
+        ("deflate", zlib.compress(PACKED)),
+        ("deflate", RAW_DEFLATE),
+        ("identity", PACKED),
+    ],
+)
+async def test_a_packed_answer_comes_back_unpacked_though_nobody_asked_for_it(coding: str, body: bytes) -> None:
+    async with serving(replying(coding, body)) as server, outbound() as client:
+        assert (await client.send(Request("GET", server.url))).body == PACKED
+    assert b"Accept-Encoding: identity" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"), [("gzip", gzip.compress(PACKED)[:-9]), ("br", PACKED), ("gzip, gzip", gzip.compress(PACKED))]
+)
+async def test_an_answer_that_cannot_be_unpacked_means_reply_lost(coding: str, body: bytes) -> None:
+    async with serving(replying(coding, body)) as server, outbound() as client:
+        with pytest.raises(ReplyLost):
+            await client.send(Request("GET", server.url))
+
+
+async def test_of_two_addresses_the_one_that_answers_is_used() -> None:
+    class Both:
+        async def resolve(self, host: str, port: int) -> list[str]:
+            return ["127.99.99.99", "127.0.0.1"]  # nobody listens at the first
+
+    async with serving(answer) as server:
+        client = Outbound(allow_private=True, total_timeout=5, resolver=Both())
+        url = server.url.replace("127.0.0.1", "two.example")
+        assert (await client.send(Request("GET", url))).status == 200
+        await client.close()
+
+
+async def test_a_request_under_way_fails_when_the_client_is_closed() -> None:
+    async with serving(hang) as server:
+        client = outbound()
+        sending = asyncio.ensure_future(client.send(Request("POST", server.url)))
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        await client.close()
+        with pytest.raises(ReplyLost):
+            await sending
+
+
+async def test_a_caller_who_gives_up_leaves_no_connection_that_another_could_read_from() -> None:
+    async def late(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1 if len(server.requests) == 1 else 0)
+        writer.write(ANSWER.replace(b"ok", b"%02d" % len(server.requests)))
+
+    async with serving(late) as server, outbound() as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.send(Request("POST", server.url)), 0.05)
+        await asyncio.sleep(0.1)
+        assert (await client.send(Request("POST", server.url))).body == b"02"
+    assert server.connections == 2
+
+
+async def test_a_request_without_a_body_says_so() -> None:
+    async with serving(answer) as server, outbound() as client:
+        await client.send(Request("POST", server.url))
+        await client.send(Request("GET", server.url))
+    assert b"Content-Length: 0\r\n" in server.requests[0]
+    assert b"Content-Length" not in server.requests[1]
 
 
 def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.outbound.test_outbound_client import answer, certificate, hang, serving
 
-from holdfast.outbound import Blocked, ConnectionStale, NotSent, Outgoing, ReplyLost, Streaming, target_of
+from holdfast.outbound import Blocked, ConnectionStale, NotSent, Outgoing, ReplyLost, Streaming, origins, target_of
 from holdfast.outbound.wire import Pairs
 
 
@@ -180,3 +180,20 @@ async def test_a_body_that_is_not_as_long_as_it_says_is_broken_off() -> None:
 
 def test_a_request_does_not_show_what_it_carries() -> None:
     assert "s3cret" not in repr(get("http://127.0.0.1:80/", [(b"authorization", b"s3cret")], b"/?key=s3cret"))
+
+
+async def test_connections_that_grew_old_at_rest_do_not_raise_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origins, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(origins, "_SWEEP_SECONDS", 60)
+    async with serving(answer) as server, streaming(per_origin=1) as client:
+        for _ in range(3):
+            assert (await read(client, get(server.url)))[0] == 200
+            await asyncio.sleep(0.1)
+        server.behaviour = hang
+        before = server.connections
+        waiting = [asyncio.ensure_future(client.send(get(server.url))) for _ in range(3)]
+        await asyncio.sleep(0.2)
+        assert server.connections == before + 1
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

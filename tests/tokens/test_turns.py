@@ -48,7 +48,7 @@ def _grant(house: House, text: str) -> TokenGrant:
 
 async def _settle(house: House, turns: Turns, turn: Turn, text: str) -> bool:
     now = house.clock.now()
-    return await turns.settle(turn, judge(turn, _grant(house, text), house.holdfast.vault, now), now)
+    return await turns.settle(turn, judge(turn, _grant(house, text), house.holdfast.vault, now), now) is not None
 
 
 async def test_many_refreshes_at_once_each_ask_once_and_keep_their_own_pair(house: House) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -178,7 +178,7 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 "scopes": credential.scopes,
                 "kept": {**account.kept, **credential.kept},
             }
-    return replace(account, **{**base, **changed})
+    return account.but(**{**base, **changed})
 
 
 async def details_of(account: Account, vault: Vault, provider: Provider) -> dict[str, Any]:

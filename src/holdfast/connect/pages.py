@@ -2,13 +2,12 @@
 typed in), the start, the callback, and a page that says it is done."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import structlog
-from jinja2 import Environment as Templates
-from jinja2 import PackageLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -21,6 +20,9 @@ from holdfast.authorization.start import AttemptOver
 from holdfast.errors import HoldfastError, Invalid, NotFound
 from holdfast.ids import is_id
 from holdfast.providers import custom
+
+if TYPE_CHECKING:
+    from jinja2 import Environment as Templates
 
 _log = structlog.get_logger("holdfast.connect")
 
@@ -52,10 +54,13 @@ class ConnectPages:
         self._secure = base_url.startswith("https:")
         # __Host-: https only, this host only, path /. Browsers refuse that prefix on plain http, which is development.
         self._cookie = "__Host-holdfast" if self._secure else "holdfast"
-        self._templates = Templates(
-            loader=PackageLoader("holdfast.connect"),
-            autoescape=select_autoescape(default=True),
-            trim_blocks=True,
+
+    @cached_property
+    def _templates(self) -> "Templates":
+        from jinja2 import Environment, PackageLoader, select_autoescape  # 60 ms, not for a server to begin with
+
+        return Environment(
+            loader=PackageLoader("holdfast.connect"), autoescape=select_autoescape(default=True), trim_blocks=True
         )
 
     def routes(self) -> list[BaseRoute]:

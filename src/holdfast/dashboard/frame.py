@@ -3,13 +3,12 @@
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import structlog
-from jinja2 import Environment as Templates
-from jinja2 import PackageLoader, StrictUndefined, select_autoescape
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -33,6 +32,9 @@ from holdfast.errors import (
     Unavailable,
 )
 from holdfast.storage import Database
+
+if TYPE_CHECKING:
+    from jinja2 import Environment as Templates
 
 _log = structlog.get_logger("holdfast.dashboard")
 
@@ -128,15 +130,21 @@ class Frame:
         self.base_url, self.app_name, self.dev = base_url, app_name, dev
         self.secure = base_url.startswith("https:")
         self.cookie = "__Host-holdfast-admin" if self.secure else "holdfast-admin"
-        self.templates = Templates(
+
+    @cached_property
+    def templates(self) -> "Templates":
+        from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape  # 60 ms: with the first page
+
+        made = Environment(
             loader=PackageLoader("holdfast.dashboard"),
             autoescape=select_autoescape(default=True),
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
-        self.templates.filters.update(words.filters(clock))
-        self.templates.globals.update(version=__version__, app_name=app_name, dev=dev)
+        made.filters.update(words.filters(self.clock))
+        made.globals.update(version=__version__, app_name=self.app_name, dev=self.dev)
+        return made
 
     def statics(self) -> BaseRoute:
         return Mount("/dashboard/static", StaticFiles(directory=Path(__file__).parent / "static"))

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from jinja2 import Environment as Templates
-from jinja2 import PackageLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -24,7 +22,9 @@ from holdfast.secret import Secret
 class Pages:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._templates = Templates(
+        from jinja2 import Environment, PackageLoader, select_autoescape  # only in development
+
+        self._templates = Environment(
             loader=PackageLoader("holdfast.lab"), autoescape=select_autoescape(default=True), trim_blocks=True
         )
         self._style = self._templates.get_template("style.css").render()

@@ -98,7 +98,7 @@ def parse_token_reply(
 def _documents(response: ReplyDialect, document: object | None) -> tuple[object, ...]:
     """Return where to look, in order: the wrapped reply if there is a wrapping, then the whole."""
     inner = look((document,), response.root) if response.root else None
-    return (inner, document) if isinstance(inner, Mapping | list) else (document,)
+    return (inner, document) if isinstance(inner, dict | list) else (document,)
 
 
 def _is_failure(dialect: Dialect, status: int, documents: Sequence[object]) -> bool:
@@ -307,7 +307,7 @@ def _without(documents: Sequence[object], tokens: Sequence[Secret | None]) -> Ma
                 return "<sealed>" if value in sealed else value.encode(errors="replace").decode()
             case None | bool() | int() | float():
                 return value
-            case dict() | Mapping():
+            case dict():
                 return {name: seal(member) for name, member in value.items()}
             case list():
                 return [seal(item) for item in value]

@@ -1,32 +1,23 @@
 """The HTTP client: one request, one attempt, one answer or a named failure."""
 
 import asyncio
-import errno
 import re
-import socket
 import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
-from types import SimpleNamespace
-from typing import Any, Literal, Protocol, Self
+import zlib
+from collections.abc import Mapping
+from typing import Self, cast
 from urllib.parse import urljoin
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDict
-from yarl import URL
-
+from holdfast.errors import HoldfastError
 from holdfast.http import Reply, Request
 from holdfast.outbound.errors import Blocked, NotSent, ReplyLost, ReplyTooLarge
-from holdfast.outbound.guard import Target, may_connect, refusal, target_of
-
-_IDLE_SECONDS = 4.0
-"""How long an unused connection is kept. Many servers close theirs after 5 s (Node's default); a request
-written into a connection that is being closed is lost with its fate unknown, so we leave first."""
+from holdfast.outbound.guard import Target, target_of
+from holdfast.outbound.origins import Origins, Resolver
+from holdfast.outbound.outgoing import Outgoing, written
+from holdfast.outbound.wire import Pairs, Wire
 
 _CONNECTIONS = 256
-"""Connections at once, over all hosts. More wait, within their time-out, and are NotSent if it runs out."""
+"""Connections at once to one origin. More wait, within the time that a connection may take, and are then NotSent."""
 
 _ACROSS_ORIGINS = frozenset({"accept", "accept-language", "user-agent"})
 """The headers that travel with a redirect to another origin.
@@ -42,26 +33,19 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """RFC 9110 sections 5.6.2 and 5.5: what names are made of, and what no value may hold."""
 
+_PATH = re.compile(r"[A-Za-z]+://[^/?#]*([^#]*)")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that mean nothing by having no body; any other says so with a length of 0 (RFC 9110 section 8.6)."""
 
-
-class Resolver(Protocol):
-    async def resolve(self, host: str, port: int) -> Sequence[str]:
-        """Return the addresses of `host`. Raises OSError if there are none."""
-        ...
-
-
-class GetAddrInfo:
-    """The operating system's resolver."""
-
-    async def resolve(self, host: str, port: int) -> Sequence[str]:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+_ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
+_RAW_DEFLATE = -zlib.MAX_WBITS
+"""What the name deflate stands for in some servers' replies, against RFC 9110 section 8.4.1.2."""
 
 
 class Outbound:
-    """An HTTP client that reaches public addresses only, follows no redirect, keeps no cookie and repeats
-    nothing.
+    """An HTTP client that reaches public addresses only, follows no redirect, keeps no cookie, heeds no proxy of the
+    environment and repeats nothing.
 
     `allow_private` opens loopback and private networks (development, providers in one's own network), for
     plain HTTP too. `tls` replaces the default trust store.
@@ -80,12 +64,16 @@ class Outbound:
     ) -> None:
         self._allow_private = allow_private
         self._total_timeout = total_timeout
-        self._connect_timeout = connect_timeout
         self._max_body = max_body
         self._user_agent = user_agent
-        self._resolver = resolver or GetAddrInfo()
-        self._tls = tls
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._origins = Origins(
+            allow_private=allow_private,
+            connect_timeout=connect_timeout,
+            per_origin=_CONNECTIONS,
+            resolver=resolver,
+            tls=tls,
+        )
+        self._active: set[_Answer] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,9 +83,9 @@ class Outbound:
 
     async def close(self) -> None:
         """Close every connection. Requests under way fail."""
-        sessions, self._sessions = list(self._sessions.values()), {}
-        for session in sessions:
-            await session.close()
+        for answer in list(self._active):
+            answer.abort(ReplyLost("The server is being stopped."))
+        self._origins.close()
 
     async def send(self, request: Request, *, timeout: float | None = None) -> Reply:  # noqa: ASYNC109
         """Send once and return what came back, whatever its status. A redirect is returned, not followed.
@@ -107,13 +95,23 @@ class Outbound:
         """
         target = target_of(request.url, allow_private=self._allow_private)
         _check_head(request)
-        wire = _Wire()
+        head = written(self._outgoing(request, target))
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + (self._total_timeout if timeout is None else timeout)
+        wire = await self._origins.connected(target, loop, ends)
+        answer = _Answer(wire, loop, target.host, self._max_body, is_head=request.method == "HEAD")
+        self._active.add(answer)
+        timer = loop.call_at(ends, answer.abort, ReplyLost(f"{target.host} took too long to answer."))
         try:
-            return await self._exchange(request, target, wire, self._total_timeout if timeout is None else timeout)
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            # Without its cause: a library's text may quote the URL, and some providers take tokens in the
-            # query.
-            raise _named(error, target, wire) from None
+            wire.begin(answer, head + request.body if request.body else head)
+            await answer.done
+        finally:
+            timer.cancel()
+            self._active.discard(answer)
+            answer.let_go(whole=False)
+        if answer.error is not None:
+            raise answer.error from None
+        return Reply(answer.status, _joined(answer.headers), answer.unfolded())
 
     async def fetch(self, request: Request, *, redirects: int = 3) -> Reply:
         """Send a GET and follow up to `redirects` redirects, each checked like the first URL.
@@ -131,7 +129,8 @@ class Outbound:
             request = self._redirected(request, location)
             reply = await self.send(request)
         if reply.status in _REDIRECTS and reply.headers.get("location"):
-            raise ReplyLost(f"{_host_of(request)} redirected more than {redirects} times.")
+            host = target_of(request.url, allow_private=self._allow_private).host
+            raise ReplyLost(f"{host} redirected more than {redirects} times.")
         return reply
 
     def _redirected(self, request: Request, location: str) -> Request:
@@ -144,55 +143,92 @@ class Outbound:
         headers = request.headers if same else _without_credentials(request.headers)
         return Request(request.method, url, headers)
 
-    async def _exchange(self, request: Request, target: Target, wire: "_Wire", seconds: float) -> Reply:
-        headers = CIMultiDict(request.headers)
-        headers.setdefault("User-Agent", self._user_agent)
-        async with self._session(target.scheme).request(
-            request.method,
-            URL(request.url, encoded=True),
-            headers=headers,
-            data=request.body,
-            allow_redirects=False,
-            skip_auto_headers=("Content-Type",),
-            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, self._connect_timeout)),
-            trace_request_ctx=wire,
-        ) as response:
-            body = await self._body(response, target)
-            return Reply(response.status, _joined(response.headers), body)
+    def _outgoing(self, request: Request, target: Target) -> Outgoing:
+        try:
+            headers = [(name.encode("ascii"), value.encode("utf-8")) for name, value in request.headers.items()]
+        except UnicodeEncodeError:  # a lone surrogate
+            raise NotSent(f"The request to {target.host} is not well-formed.") from None
+        named = {name.lower() for name in request.headers}
+        if "accept" not in named:
+            headers.append((b"Accept", b"*/*"))
+        if "accept-encoding" not in named:  # some answer in gzip all the same, so that is read
+            headers.append((b"Accept-Encoding", b"identity"))
+        if "user-agent" not in named:
+            headers.append((b"User-Agent", self._user_agent.encode()))
+        body = request.body
+        if body is None and request.method not in _BODILESS:
+            body = b""
+        return Outgoing(request.method, target, _path_of(request.url), headers, body)
 
-    async def _body(self, response: aiohttp.ClientResponse, target: Target) -> bytes:
-        """Read the body, counting after decompression: a small reply may unfold into gigabytes."""
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self._max_body:
-                response.close()
-                raise ReplyTooLarge(f"{target.host} answered with more than {self._max_body} bytes.")
-            chunks.append(chunk)
-        return b"".join(chunks)
 
-    def _session(self, scheme: Literal["https", "http"]) -> aiohttp.ClientSession:
-        # One session per scheme, because the addresses that plain HTTP may reach are others.
-        session = self._sessions.get(scheme)
-        if session is None:
-            gate = _Gate(self._resolver, scheme, self._allow_private)
-            session = self._sessions[scheme] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    resolver=gate,
-                    socket_factory=gate.socket,
-                    use_dns_cache=False,
-                    keepalive_timeout=_IDLE_SECONDS,
-                    limit=_CONNECTIONS,
-                    ssl=self._tls or True,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                auto_decompress=True,
-                trace_configs=[_tracing()],
-                middlewares=(_never_again,),
-            )
-        return session
+class _Answer:
+    """A reply taken whole, up to `most` bytes of body."""
+
+    def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop, host: str, most: int, *, is_head: bool) -> None:
+        self.loop, self.is_head = loop, is_head
+        self.ready, self.touched = False, 0.0
+        self.status, self.headers = 0, cast("Pairs", [])
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.error: HoldfastError | None = None
+        self._wire: Wire | None = wire
+        self._host, self._most = host, most
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def head(self, status: int, headers: Pairs) -> None:
+        self.status, self.headers, self.ready = status, headers, True
+
+    def body(self, data: bytes) -> bool:
+        self._size += len(data)
+        if self._size > self._most:
+            self.abort(self._too_large())
+        else:
+            self._pieces.append(data)
+        return True
+
+    def end(self, *, reusable: bool) -> None:
+        self.let_go(whole=reusable)
+        self._settle()
+
+    def abort(self, error: HoldfastError) -> None:
+        if self._wire is not None:
+            self.error = error
+            self.let_go(whole=False)
+            self._settle()
+
+    def let_go(self, *, whole: bool) -> None:
+        """Give the connection back, or take it down if its answer was not read to the end."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.leave(whole=whole)
+
+    def unfolded(self) -> bytes:
+        """Return the body without its content coding, counting as it unfolds: a small reply may hold gigabytes."""
+        body = b"".join(self._pieces)
+        codings = [value.strip().lower() for name, value in self.headers if name == b"content-encoding"]
+        coding = b", ".join(codings)
+        if not body or coding in (b"", b"identity"):
+            return body
+        if coding not in (b"gzip", b"x-gzip", b"deflate"):
+            raise ReplyLost(f"{self._host} answered in an encoding that was not asked for.")
+        raw = coding == b"deflate" and body[0] & 15 != zlib.DEFLATED
+        unpacking = zlib.decompressobj(_RAW_DEFLATE if raw else _ZLIB_OR_GZIP)
+        try:
+            whole = unpacking.decompress(body, self._most + 1)
+        except zlib.error:
+            raise ReplyLost(f"{self._host} answered with a body that is not what its headers say.") from None
+        if len(whole) > self._most:
+            raise self._too_large()
+        if not unpacking.eof:
+            raise ReplyLost(f"{self._host} broke off its answer.")
+        return whole
+
+    def _settle(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _too_large(self) -> ReplyTooLarge:
+        return ReplyTooLarge(f"{self._host} answered with more than {self._most} bytes.")
 
 
 def _check_head(request: Request) -> None:
@@ -206,110 +242,20 @@ def _check_head(request: Request) -> None:
             raise Blocked(f"The header {name} is set by the client itself.")
 
 
-@dataclass
-class _Wire:
-    """How far one request came. Before there is a connection, nothing can have been written."""
-
-    connected: bool = False
-
-
-def _tracing() -> aiohttp.TraceConfig:
-    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-        context.trace_request_ctx.connected = True
-
-    config = aiohttp.TraceConfig()
-    config.on_connection_create_end.append(connected)
-    config.on_connection_reuseconn.append(connected)
-    return config
+def _path_of(url: str) -> bytes:
+    """Return path and query as they stand; a checked URL is ASCII."""
+    found = _PATH.match(url)
+    path = found[1] if found else ""
+    return (path if path.startswith("/") else f"/{path}").encode("ascii")
 
 
-async def _never_again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    # aiohttp repeats GET, PUT and DELETE when a kept connection turns out to be closed. Some providers issue
-    # tokens by GET, so the failure is renamed here, before that loop sees it:
-    # https://docs.aiohttp.org/en/stable/client_advanced.html#client-middleware
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        raise ReplyLost(f"{request.url.host} closed the connection without an answer.") from None
-
-
-class _Gate(AbstractResolver):
-    """Resolves names for the connector, and lets only checked addresses through, twice: there and at the
-    socket."""
-
-    def __init__(self, resolver: Resolver, scheme: Literal["https", "http"], allow_private: bool) -> None:
-        self._resolver = resolver
-        self._scheme = scheme
-        self._allow_private = allow_private
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        addresses = await self._resolver.resolve(host, port)
-        if not addresses:
-            raise OSError(errno.ENOENT, "the name has no address")
-        # One bad address condemns the name: an honest one does not mix public and private answers.
-        if not all(self._allowed(address) for address in addresses):
-            raise Blocked(refusal(host, self._scheme))
-        return [_resolved(host, address, port) for address in addresses]
-
-    def socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """Open a socket for an address about to be connected to: the last check, for literals too."""
-        family, kind, protocol, _, address = info
-        if not self._allowed(str(address[0])):
-            raise PermissionError(errno.EACCES, "address refused by the egress guard")
-        return socket.socket(family, kind, protocol)
-
-    def _allowed(self, address: str) -> bool:
-        return may_connect(address, scheme=self._scheme, allow_private=self._allow_private)
-
-    async def close(self) -> None:
-        return None
-
-
-def _resolved(host: str, address: str, port: int) -> ResolveResult:
-    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
-    return {
-        "hostname": host,
-        "host": address,
-        "port": port,
-        "family": family,
-        "proto": socket.IPPROTO_TCP,
-        "flags": socket.AI_NUMERICHOST,
-    }
-
-
-def _named(error: Exception, target: Target, wire: _Wire) -> NotSent | ReplyLost:
-    """Return our name for a failure, in our words; of the library's only the class is told."""
-    slow = isinstance(error, TimeoutError)
-    kind = type(error).__name__
-    if wire.connected:
-        fault = "took too long to answer" if slow else f"broke off its answer ({kind})"
-        return ReplyLost(f"{target.host} {fault}.")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return NotSent(f"The name {target.host} could not be resolved.")
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-        return NotSent(f"{target.host} could not prove its identity over TLS.")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        kind = type(error.os_error).__name__
-    elif isinstance(error, ValueError):
-        return NotSent(f"The request to {target.host} is not well-formed ({kind}).")
-    return NotSent(f"No connection to {target.host} could be made{' in time' if slow else f' ({kind})'}.")
-
-
-def _joined(headers: Mapping[str, str]) -> dict[str, str]:
+def _joined(headers: Pairs) -> dict[str, str]:
     joined: dict[str, str] = {}
-    for name, value in headers.items():
-        name = name.lower()
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    for raw, value in headers:
+        name, text = raw.decode("latin-1"), value.decode("utf-8", "surrogateescape")
+        joined[name] = f"{joined[name]}, {text}" if name in joined else text
     return joined
 
 
 def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() in _ACROSS_ORIGINS}
-
-
-def _host_of(request: Request) -> str:
-    return URL(request.url, encoded=True).host or "The server"

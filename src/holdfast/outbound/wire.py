@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import httptools
 
 from holdfast.errors import HoldfastError
-from holdfast.outbound.errors import NotSent, ReplyLost, ReplyTooLarge
+from holdfast.outbound.errors import NotSent, ReplyLost
 
 MOST_HEAD_BYTES = 65_536
 """Of a reply's status line and headers, interim replies included."""
@@ -29,6 +29,26 @@ class Home(Protocol):
     """Where a connection goes after an exchange."""
 
     def settled(self, wire: "Wire", *, whole: bool) -> None: ...
+
+
+class Taker(Protocol):
+    """Who takes one request's reply from a connection."""
+
+    loop: asyncio.AbstractEventLoop
+    is_head: bool
+    ready: bool
+    """The reply's head is there."""
+    touched: float
+
+    def head(self, status: int, headers: Pairs) -> None: ...
+
+    def body(self, data: bytes) -> bool:
+        """Take a piece. False = enough for now: reading stops until `Wire.read_on`."""
+        ...
+
+    def end(self, *, reusable: bool) -> None: ...
+
+    def abort(self, error: HoldfastError) -> None: ...
 
 
 class Exchange:
@@ -162,7 +182,7 @@ class Wire(asyncio.Protocol):
         self._home, self._host = home, host
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._exchange: Exchange | None = None
+        self._exchange: Taker | None = None
         self._headers: Pairs = []
         self._head_bytes = 0
         self._interim = False
@@ -178,7 +198,7 @@ class Wire(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def begin(self, exchange: Exchange, head: bytes) -> None:
+    def begin(self, exchange: Taker, head: bytes) -> None:
         """Write a request's head, and its body if that is short and comes with it."""
         self._exchange, self._headers, self._head_bytes = exchange, [], 0
         self._interim = self._until_end = self._heard = False
@@ -279,7 +299,7 @@ class Wire(asyncio.Protocol):
             self.shut()
             return
         if not exchange.ready and self._head_bytes > MOST_HEAD_BYTES:
-            exchange.abort(ReplyTooLarge(f"{self._host} answered with headers of more than {MOST_HEAD_BYTES} bytes."))
+            exchange.abort(ReplyLost(f"{self._host} answered with headers of more than {MOST_HEAD_BYTES} bytes."))
 
     # httptools
 

@@ -1,8 +1,12 @@
 """What a refresh can come to. Values: the caller matches on them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from holdfast.accounts import Account, Reason
+
+if TYPE_CHECKING:
+    from holdfast.tokens.turns.reading import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +14,8 @@ class Refreshed:
     """There is a new token, committed; from this refresh or from someone else's meanwhile."""
 
     account: Account
+    served: "Served | None" = None
+    """The one read, of all that wait for this outcome, whose entry was committed with the token."""
 
 
 @dataclass(frozen=True, slots=True)

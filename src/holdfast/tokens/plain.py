@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from holdfast import ids
+from holdfast.accounts import Account
 from holdfast.clock import Clock
 from holdfast.connections import Connections
 from holdfast.oauth2.scopes import missing
@@ -20,6 +21,7 @@ from holdfast.secret import Secret
 from holdfast.storage import Database
 from holdfast.storage.engine import is_unavailable
 from holdfast.tokens.store import Door, Found, PlainRead, PlainReads
+from holdfast.tokens.turns.reading import Served
 from holdfast.vault import Place, Sealed, Vault
 from holdfast.vault.sealed import CannotOpen
 
@@ -90,7 +92,7 @@ class PlainReader:
             secret = self._vault.open(sealed, place)
         except CannotOpen:  # with a key, perhaps, that another process has made meanwhile
             secret = await self._vault.open_fresh(sealed, place)
-        granted, absent = self._scopes_of(found, provider)
+        granted, absent = self._scopes_of(found.provider_slug, found.asked, found.granted, provider)
         return Live(
             secret,
             found.expires_at,
@@ -102,6 +104,25 @@ class PlainReader:
             provider,
             found.updated_at,
             found.bare,
+        )
+
+    def served(self, account: Account, served: Served) -> Live | None:
+        """Return the token of a read whose entry was committed with it, as `read` would; None without its provider."""
+        provider = self._connections.built_in(served.provider_slug)
+        if provider is None:
+            return None
+        stored = msgspec.json.encode(account.scopes).decode()
+        granted, absent = self._scopes_of(served.provider_slug, served.asked, stored, provider)
+        return Live(
+            served.access,
+            account.expires_at,
+            granted,
+            absent,
+            (account.warning,) if account.warning else (),
+            account.id,
+            account.connection_id,
+            provider,
+            account.updated_at,
         )
 
     async def _run(self) -> None:
@@ -144,21 +165,21 @@ class PlainReader:
         ]
         return PlainReads([Door(*door) for door in doors], reads, now, self._min_ttl)
 
-    def _scopes_of(self, found: Found, provider: Provider) -> tuple[list[str], list[str]]:
+    def _scopes_of(self, slug: str, asked: str | None, granted: str, provider: Provider) -> tuple[list[str], list[str]]:
         """Return the granted and the missing scopes. Kept by their text, so what is kept cannot be out of date."""
-        key = (found.provider_slug, found.asked, found.granted)
+        key = (slug, asked, granted)
         known = self._scopes.get(key)
         if known is None:
             if len(self._scopes) >= MOST_SCOPES:
                 self._scopes.clear()
-            known = self._scopes[key] = _scopes(found, provider)
+            known = self._scopes[key] = _scopes(asked, granted, provider)
         return known
 
 
-def _scopes(found: Found, provider: Provider) -> tuple[list[str], list[str]]:
-    granted = msgspec.json.decode(found.granted, type=list[str])
+def _scopes(asked: str | None, stored: str, provider: Provider) -> tuple[list[str], list[str]]:
+    granted = msgspec.json.decode(stored, type=list[str])
     dialect = provider.oauth2
     if dialect is None or dialect.scopes_fixed_by_app:
         return granted, []
-    chosen = None if found.asked is None else msgspec.json.decode(found.asked, type=list[str] | None)
+    chosen = None if asked is None else msgspec.json.decode(asked, type=list[str] | None)
     return granted, list(missing(dialect.scopes if chosen is None else chosen, granted, dialect.scope_implies))

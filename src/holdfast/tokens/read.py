@@ -4,12 +4,13 @@ that is durable, and not before."""
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from holdfast.access import store as access_store
 from holdfast.accounts import Account, Accounts, Owner, Reason, Status, select_account
 from holdfast.accounts import store as account_store
 from holdfast.accounts.install import account_entry
 from holdfast.clock import Clock
 from holdfast.connections import Connections, Effective
-from holdfast.errors import NotFound, Unavailable, Unprocessable
+from holdfast.errors import NotFound, Unauthenticated, Unavailable, Unprocessable
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.oauth2.scopes import missing
@@ -38,6 +39,8 @@ class Ask:
     methods: tuple[Method, ...] = ("oauth",)
     """Credential kinds this caller can take."""
     request_id: str = ""
+    checks_key: bool = False
+    """Whether the actor is a key that is only believed so far: it is checked in the transaction that vends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,10 @@ class TokenReader:
 
     def _look(self, tx: Tx, ask: Ask, *, settled: bool) -> _Found | Inactive:
         """Find and judge. If the token can leave as it is (`settled`: it has to), write the entry of the read."""
+        if ask.checks_key:
+            key = access_store.key_by_id(tx, ask.environment_id, ask.actor.id)
+            if key is None or key.revoked_at is not None:
+                raise Unauthenticated("the API key is not valid: it was revoked")
         connection = self._connections.find(tx, ask.environment_id, ask.name, ask.owner.kind)
         self._accounts.check_may_act(tx, ask.environment_id, ask.owner, ask.acting_user)
         if connection.method not in ask.methods:

@@ -34,7 +34,7 @@ from holdfast.tokens.outcome import (
     RetryAt,
 )
 from holdfast.tokens.settle import ended, settle
-from holdfast.tokens.turns import Turns
+from holdfast.tokens.turns import Reading, Served, Turns
 from holdfast.tokens.verdict import (
     MISCONFIGURED_PAUSE,
     Turn,
@@ -81,14 +81,15 @@ class Refresher:
         """Of connections that have one: in an outage each read of a due token gets here, and must cost nothing."""
         self._queued: dict[tuple[str, str], asyncio.Task[RefreshOutcome | Resting]] = {}
 
-    async def refresh(self, account: Account, *, force: bool = False) -> RefreshOutcome:
+    async def refresh(self, account: Account, *, force: bool = False, reading: Reading | None = None) -> RefreshOutcome:
         """Renew the account's token, or join whoever is renewing it.
 
         `account` is what the caller has seen: if its credential has changed since, that change is the answer. `force`
-        disregards a pending retry time. Never raises for what a provider does.
+        disregards a pending retry time. The entry of `reading` is written with the new token where that can be: then
+        the outcome says so. Never raises for what a provider does.
         """
         # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
-        return await asyncio.shield(self._flight(account, force))
+        return await asyncio.shield(self._flight(account, force, reading))
 
     def start(self, account: Account, lane: Lane | None = None) -> "asyncio.Task[RefreshOutcome | Resting]":
         """Renew in the background, within the caps; a second start joins the first. `drain` knows of it at once.
@@ -119,11 +120,11 @@ class Refresher:
             return None
         return lane_of(self._connections.effective(tx, connection, account.owner.organization_id), account)
 
-    def _flight(self, account: Account, force: bool) -> "asyncio.Task[RefreshOutcome]":
+    def _flight(self, account: Account, force: bool, reading: Reading | None) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.ensure_future(self._fly(account, force))
+            flight = asyncio.ensure_future(self._fly(account, force, reading))
             self._flights[key] = flight
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return flight
@@ -133,16 +134,16 @@ class Refresher:
         if self._queued or self._flights:
             await asyncio.wait([*self._queued.values(), *self._flights.values()], timeout=seconds)
 
-    async def _fly(self, seen: Account, force: bool) -> RefreshOutcome:
+    async def _fly(self, seen: Account, force: bool, reading: Reading | None) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
         plain = None if force else await self._turns.take(seen)
         if plain is not None:
-            return await self._settle(plain, await self._ask(plain))
+            return await self._settle(plain, await self._ask(plain), reading)
         waited = 0.0
         while True:
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
             if isinstance(turn, Turn):
-                return await self._settle(turn, await self._ask(turn))
+                return await self._settle(turn, await self._ask(turn), reading)
             if not isinstance(turn, _Busy):
                 return turn
             if waited > self._lease_seconds * 1.5:
@@ -244,14 +245,18 @@ class Refresher:
 
     # Settling
 
-    async def _settle(self, turn: Turn, outcome: Outcome) -> RefreshOutcome:
+    async def _settle(self, turn: Turn, outcome: Outcome, reading: Reading | None) -> RefreshOutcome:
         """Commit what came of it. A new pair that cannot be written yet is kept and written again until it is."""
         if isinstance(outcome, TokenGrant):
             with contextlib.suppress(HoldfastError):  # it cannot be sealed: said below
                 now = self._clock.now()
                 verdict = judge(turn, outcome, self._vault, now)
-                if await self._turns.settle(turn, verdict, now):
-                    return verdict.result
+                written = await self._turns.settle(turn, verdict, now, reading)
+                if written is not None:
+                    if reading is None or written.provider_slug is None:
+                        return verdict.result
+                    served = Served(reading, outcome.access_token, written.provider_slug, written.asked)
+                    return Refreshed(verdict.account, served)
         pause = 0.1
         while True:
             try:

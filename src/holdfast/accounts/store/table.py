@@ -90,6 +90,9 @@ accounts = Table(
         sqlite_where=text("role = 'compatibility'"),
         postgresql_where=text("role = 'compatibility'"),
     ),
+    # A refresh writes its row twice, first lease and intent: with a fifth of each page free that one touches no index.
+    # https://www.postgresql.org/docs/current/storage-hot.html
+    postgresql_with={"fillfactor": 80},
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from holdfast.accounts import Account, Owner
 from holdfast.accounts import store as account_store
 from holdfast.clock import Clock
+from holdfast.errors import Unauthenticated
 from holdfast.events import Actor
 from holdfast.storage import Database
 from holdfast.storage.joined import Joined
@@ -14,6 +15,7 @@ from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader
 from holdfast.tokens.refresh import Refresher
 from holdfast.tokens.renewals.store import Stale
+from holdfast.tokens.turns.reading import Reading
 
 
 class RenewingReader:
@@ -44,12 +46,20 @@ class RenewingReader:
         decision = policy.decide(account, self._clock.now(), min_ttl)
         if not isinstance(decision, policy.Renew):
             return None
-        outcome = await self._refresher.refresh(account)
+        reading = Reading(ask.key_id, ask.name, ask.request_id, ask.min_ttl, self._min_ttl)
+        outcome = await self._refresher.refresh(account, reading=reading)
+        if isinstance(outcome, Refreshed) and outcome.served is not None and outcome.served.reading is reading:
+            found = self._plain.served(outcome.account, outcome.served)
+            if found is not None:
+                return found
         found = await self._plain.read(ask) if isinstance(outcome, Refreshed) else None
         if found is not None:
             return found
         # The refresh is done, once: whatever there is now has to do.
-        vended = await self._reader.renewed(_ordinary(ask), outcome, fallback=decision.fallback)
+        try:
+            vended = await self._reader.renewed(_ordinary(ask), outcome, fallback=decision.fallback)
+        except Unauthenticated:  # revoked while the provider was asked: left to whoever checks the key anew
+            return None
         if isinstance(vended, Inactive):
             return None
         scopes, missing = list(vended.account.scopes), list(vended.missing_scopes)
@@ -81,4 +91,5 @@ def _ordinary(ask: PlainAsk) -> Ask:
         acting_user=ask.user_id,
         min_ttl=ask.min_ttl,
         request_id=ask.request_id,
+        checks_key=True,
     )

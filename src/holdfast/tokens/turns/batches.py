@@ -22,7 +22,8 @@ from holdfast.storage import Database
 from holdfast.storage.joined import Joined
 from holdfast.tokens import policy
 from holdfast.tokens.outcome import Refreshed
-from holdfast.tokens.turns.store import Pair, SettlePairs, Stamps, Take
+from holdfast.tokens.turns.reading import Reading
+from holdfast.tokens.turns.store import Pair, SettlePairs, Stamps, Take, Written
 from holdfast.tokens.verdict import Turn, Verdict, fingerprint_of, needs_intent
 from holdfast.vault import Vault
 
@@ -59,7 +60,7 @@ class Turns:
         self._owner, self._lease_seconds = owner, lease_seconds
         self._settings: dict[_Place, _Setting] = {}
         self._taking: Joined[Account, Turn] = Joined(self._take)
-        self._settling: Joined[Pair, bool] = Joined(self._settle)
+        self._settling: Joined[Pair, Written] = Joined(self._settle)
 
     async def take(self, seen: Account) -> Turn | None:
         """Take the lease and write the intent down, if the account is as it was seen and nothing is in doubt.
@@ -71,12 +72,14 @@ class Turns:
             return None
         return await self._taking.ask(seen)
 
-    async def settle(self, turn: Turn, verdict: Verdict, now: float) -> bool:
-        """Commit a verdict that brings new tokens, if the lease is ours and the account not changed meanwhile."""
+    async def settle(self, turn: Turn, verdict: Verdict, now: float, reading: Reading | None = None) -> Written | None:
+        """Commit a verdict that brings new tokens, if the lease is ours and the account not changed meanwhile; with it
+        the entry of `reading`, if what it waits for has come. None: nothing was written."""
         after, connection = verdict.account, turn.effective.connection
         plain = isinstance(verdict.result, Refreshed) and turn.account.status is Status.ACTIVE is after.status
         if not plain or after.access is None or _is_refused(turn.effective, turn.account):
-            return False
+            return None
+        read = reading if reading is not None and reading.is_content(after, now) else None
         pair = Pair(
             environment_id=after.environment_id,
             id=after.id,
@@ -96,10 +99,14 @@ class Turns:
             entry_id=ids.new_id(now),
             entry_at=now,
             entry_data=_json(snapshot(after, connection.name)),
+            read_entry_id=ids.new_id(now) if read else None,
+            read_key_id=read.key_id if read else None,
+            read_name=read.name if read else None,
+            read_request_id=read.request_id if read else None,
             access=after.access.data,
             grant=None if after.grant is None else after.grant.data,
         )
-        return await self._settling.ask(pair) or False
+        return await self._settling.ask(pair)
 
     # Batches
 
@@ -138,9 +145,9 @@ class Turns:
                 turns[number] = Turn(seen[number], fence, setting.effective, setting.client, policy.Normal())
         return turns
 
-    async def _settle(self, pairs: Sequence[Pair]) -> Sequence[bool]:
+    async def _settle(self, pairs: Sequence[Pair]) -> Sequence[Written | None]:
         written = await self._database.direct(SettlePairs(pairs))
-        return [place in written for place in range(len(pairs))]
+        return [written.get(place) for place in range(len(pairs))]
 
     def _print(self, account: Account, setting: _Setting) -> str | None:
         wanted = needs_intent(account, setting.effective.provider.lifetime)

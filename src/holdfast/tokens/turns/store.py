@@ -8,7 +8,7 @@ batch as a few statements whose question and answer travel as one value each.
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import LargeBinary, Table
@@ -161,6 +161,11 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     entry_id: str
     entry_at: float
     entry_data: str
+    read_entry_id: str | None
+    """Of the read that this refresh is made for, if there is one; the next three are its key, connection, request."""
+    read_key_id: str | None
+    read_name: str | None
+    read_request_id: str | None
     access: bytes
     grant: bytes | None
 
@@ -182,6 +187,14 @@ _NEW = """
 """
 _ENTRY = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
 _ENTRY += ", request_id, data"
+# The read's entry is written where `tokens/store.py` would write it for a plain read of this account as it is now: the
+# key is in force, and the connection still the one that was asked for.
+_READ = """
+    w.role = 'compatibility' AND w.organization_id = '' AND k.revoked_at IS NULL
+    AND c.owner_kind = 'user' AND c.method = 'oauth'
+    AND NOT EXISTS (SELECT 1 FROM custom_providers AS p
+        WHERE p.environment_id = c.environment_id AND p.slug = c.provider_slug)
+"""
 _POSTGRES_SETTLE = f"""
 WITH q AS (
     SELECT * FROM unnest({", ".join(f"${at}::{_POSTGRES_KINDS[name]}[]" for at, name in enumerate(_PAIR, 1))})
@@ -194,15 +207,25 @@ WITH q AS (
     UPDATE accounts AS a SET scopes = q.scopes::json, kept = q.kept::json, access = q.access, "grant" = q."grant",
         {_NEW}
     FROM ours AS q WHERE a.environment_id = q.environment_id AND a.id = q.id AND {_OURS}
-    RETURNING q.place, a.environment_id, q.entry_id, a.id, a.connection_id, a.user_id, a.organization_id,
-        q.entry_at, q.entry_data
+    RETURNING q.place, a.environment_id, q.entry_id, a.id, a.connection_id, a.user_id, a.organization_id, a.role,
+        q.entry_at, q.entry_data, q.scopes, q.read_entry_id, q.read_key_id, q.read_name, q.read_request_id
+), read AS (
+    SELECT w.*, c.provider_slug, c.scopes::text AS asked, c.method
+    FROM written AS w
+    JOIN api_keys AS k ON k.environment_id = w.environment_id AND k.id = w.read_key_id
+    JOIN connections AS c ON c.environment_id = w.environment_id AND c.id = w.connection_id AND c.name = w.read_name
+    WHERE {_READ} AND (c.required_scopes::text = '[]' OR w.scopes::jsonb @> c.required_scopes::jsonb)
 ), logged AS (
     INSERT INTO entries ({_ENTRY})
     SELECT environment_id, entry_id, entry_at, 'token.refreshed', 'system', '', id, connection_id, user_id,
         organization_id, '', entry_data::json
     FROM written
+    UNION ALL
+    SELECT environment_id, read_entry_id, entry_at, 'credential.read', 'api_key', read_key_id, id, connection_id,
+        user_id, '', read_request_id, json_build_object('connection', read_name, 'method', method)
+    FROM read
 )
-SELECT place - 1 FROM written
+SELECT w.place - 1, r.provider_slug, r.asked FROM written AS w LEFT JOIN read AS r ON r.place = w.place
 """  # noqa: S608
 _SQLITE_PAIR = f"""
 WITH q AS MATERIALIZED (
@@ -232,16 +255,43 @@ WHERE q.place IN (SELECT value FROM json_each(:ours))
 """  # noqa: S608
 
 
+_SQLITE_READS = f"""{_SQLITE_PAIR}
+SELECT json_group_array(json_array(q.place, c.provider_slug, c.scopes))
+FROM q
+CROSS JOIN accounts AS w ON w.environment_id = q.environment_id AND w.id = q.id
+CROSS JOIN api_keys AS k ON k.environment_id = q.environment_id AND k.id = q.read_key_id
+CROSS JOIN connections AS c ON c.environment_id = q.environment_id AND c.id = w.connection_id AND c.name = q.read_name
+WHERE q.place IN (SELECT value FROM json_each(:ours)) AND {_READ}
+    AND (c.required_scopes = '[]' OR NOT EXISTS (SELECT 1 FROM json_each(c.required_scopes) AS r
+        WHERE r.value NOT IN (SELECT g.value FROM json_each(w.scopes) AS g)))
+"""  # noqa: S608
+_SQLITE_READS_LOG = f"""{_SQLITE_PAIR}
+INSERT INTO entries ({_ENTRY})
+SELECT a.environment_id, q.read_entry_id, q.entry_at, 'credential.read', 'api_key', q.read_key_id, a.id,
+    a.connection_id, a.user_id, '', q.read_request_id, json_object('connection', q.read_name, 'method', a.method)
+FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
+WHERE q.place IN (SELECT value FROM json_each(:reads))
+"""  # noqa: S608
+
+
+class Written(NamedTuple):
+    """A pair that was written. If its read is on record too, the connection's provider, and the scopes it asks for."""
+
+    provider_slug: str | None
+    asked: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class SettlePairs:
-    """Write new pairs whose lease is still ours and whose credential nobody has changed; give the leases up; log.
+    """Write new pairs whose lease is still ours and whose credential nobody has changed; give the leases up; log them,
+    and the reads that they are made for.
 
-    Returns the places that were written.
+    Returns those that were written, by place in the batch.
     """
 
     pairs: Sequence[Pair]
 
-    def on_sqlite(self, raw: sqlite3.Connection) -> set[int]:
+    def on_sqlite(self, raw: sqlite3.Connection) -> dict[int, Written]:
         asked, blobs, at = [], bytearray(), 1
         for pair in self.pairs:
             grant = pair.grant or b""
@@ -251,12 +301,20 @@ class SettlePairs:
             at += len(pair.access) + len(grant)
         given: dict[str, Any] = {"asked": msgspec.json.encode(asked).decode()}
         ours = raw.execute(_SQLITE_OURS, given).fetchone()[0]
-        if ours != "[]":
-            given["ours"] = ours
-            raw.execute(_SQLITE_SETTLE, {**given, "blobs": bytes(blobs)})
-            raw.execute(_SQLITE_SETTLE_LOG, given)
-        return set(msgspec.json.decode(ours))
+        written = dict.fromkeys(msgspec.json.decode(ours), Written(None, None))
+        if not written:
+            return {}
+        given["ours"] = ours
+        raw.execute(_SQLITE_SETTLE, {**given, "blobs": bytes(blobs)})
+        raw.execute(_SQLITE_SETTLE_LOG, given)
+        if any(pair.read_key_id for pair in self.pairs):
+            reads = msgspec.json.decode(raw.execute(_SQLITE_READS, given).fetchone()[0])
+            written |= {place: Written(provider, scopes) for place, provider, scopes in reads}
+            given["reads"] = msgspec.json.encode([place for place, _, _ in reads]).decode()
+            raw.execute(_SQLITE_READS_LOG, given)
+        return written
 
-    async def on_postgres(self, raw: Any) -> set[int]:
+    async def on_postgres(self, raw: Any) -> dict[int, Written]:
         columns = zip(*map(msgspec.structs.astuple, self.pairs), strict=True)
-        return {row[0] for row in await raw.fetch(_POSTGRES_SETTLE, *columns)}
+        rows = await raw.fetch(_POSTGRES_SETTLE, *columns)
+        return {place: Written(provider, asked) for place, provider, asked in rows}

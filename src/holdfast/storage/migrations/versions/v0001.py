@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.Double(), nullable=True),
         sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_accounts")),
+        postgresql_with={"fillfactor": 80},
     )
     op.create_index(
         "ix_accounts_owner",
