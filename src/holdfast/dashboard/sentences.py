@@ -7,13 +7,15 @@ from typing import Literal
 from holdfast.events import Action, Actor, Entry
 
 Tone = Literal["", "good", "bad"]
-Group = Literal["accounts", "connecting", "tokens", "use", "setup", "access", "people"]
+Group = Literal["accounts", "connecting", "refreshes", "failures", "reads", "calls", "setup", "access", "people"]
 
 GROUPS: dict[Group, str] = {
     "accounts": "Accounts: connected, changed, ended",
     "connecting": "Connecting: links, consents, refusals",
-    "tokens": "Refreshes",
-    "use": "Use: credentials read, calls through the proxy",
+    "failures": "Refreshes that failed",
+    "refreshes": "Refreshes that went through",
+    "reads": "Credentials read",
+    "calls": "Calls through the proxy",
     "setup": "Connections and providers",
     "access": "Keys, environment, webhooks",
     "people": "Administrators",
@@ -41,12 +43,12 @@ WORDS: Mapping[Action, Words] = {
     Action.ACCOUNT_EXPIRING_SOON: Words("accounts", "announced that the consent ends soon", "bad"),
     Action.ACCOUNT_SUSPENDED: Words("accounts", "suspended the account", "bad"),
     Action.ACCOUNT_RESUMED: Words("accounts", "resumed the account", "good"),
-    Action.CREDENTIAL_READ: Words("use", "read the credential"),
+    Action.CREDENTIAL_READ: Words("reads", "read the credential"),
     Action.CREDENTIAL_REPLACED: Words("accounts", "replaced the credential", "good"),
-    Action.PROXY_CALLED: Words("use", "called {method} {path} through the proxy: {status}"),
-    Action.TOKEN_REFRESHED: Words("tokens", "refreshed the token", "good"),
-    Action.TOKEN_REFRESH_FAILED: Words("tokens", "could not refresh the token: {detail}", "bad"),
-    Action.TOKEN_REFRESH_UNRESOLVED: Words("tokens", "does not know yet whether a refresh has arrived", "bad"),
+    Action.PROXY_CALLED: Words("calls", "called {method} {path} through the proxy: {status}"),
+    Action.TOKEN_REFRESHED: Words("refreshes", "refreshed the token", "good"),
+    Action.TOKEN_REFRESH_FAILED: Words("failures", "could not refresh the token: {detail}", "bad"),
+    Action.TOKEN_REFRESH_UNRESOLVED: Words("failures", "does not know yet whether a refresh has arrived", "bad"),
     Action.LINK_CREATED: Words("connecting", "made a link for its owner to connect with"),
     Action.CONSENT_GIVEN: Words("connecting", "gave consent at the provider", "good"),
     Action.TOKENS_OBTAINED: Words("connecting", "obtained tokens, to be kept once the app confirms whose they are"),
@@ -91,7 +93,7 @@ def sentence(entry: Entry) -> str:
     """Return what was done, without who: `suspended the account`. A member that an entry lacks leaves no trace."""
     told = _Members({name: str(value)[:_LONGEST] for name, value in entry.data.items() if value not in (None, "")})
     text = WORDS[entry.action].sentence.format_map(told)
-    return " ".join(text.split()).removesuffix(":").removesuffix("()").strip()
+    return " ".join(text.split()).rstrip(":. ").removesuffix("()").strip()
 
 
 def tone(entry: Entry) -> Tone:

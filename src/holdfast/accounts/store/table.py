@@ -93,6 +93,13 @@ accounts = Table(
         postgresql_where=text("notice_at IS NULL"),
     ),
     Index(
+        "ix_accounts_consent",
+        "environment_id",
+        "consent_ends_at",
+        sqlite_where=text("consent_ends_at IS NOT NULL"),
+        postgresql_where=text("consent_ends_at IS NOT NULL"),
+    ),
+    Index(
         "uq_accounts_compatibility",
         "environment_id",
         "connection_id",

@@ -21,6 +21,8 @@ from holdfast.tokens import Refresher
 from holdfast.tokens.outcome import Gone, Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 
 TIMELINE = 20
+LINK_LIFETIME = 24 * 3600.0
+"""A link made here goes to its owner by mail or chat, and is opened within the day."""
 
 
 class AccountPages:
@@ -138,7 +140,10 @@ class AccountPages:
 async def show_link(frame: Frame, links: Links, visit: Visit, account: Account, effective: Effective) -> Response:
     """Make a link for an account and show it, with the account's status, until it is connected."""
     ask = LinkFor(
-        environment_id=visit.environment_id, actor=visit.signed_in.administrator.actor(), account_id=account.id
+        environment_id=visit.environment_id,
+        actor=visit.signed_in.administrator.actor(),
+        account_id=account.id,
+        lifetime=LINK_LIFETIME,
     )
     made = await links.make(ask)
     return frame.page(

@@ -69,12 +69,18 @@ def _rows(
     """Return what fits among the rows looked through, and the last of those if there may be more behind it."""
     if look.account_id and not look.actions:
         look = replace(look, actions=[one for one in Action if one not in FREQUENT])
-    position = position_of(tx)
+    position: ColumnElement[Any] = position_of(tx)
+    by_id = _is_everyday(look)
+    if by_id:
+        position = entries.c.id
     looked = _source(select(entries, position.label("position")), tx, look)
     looked = looked.where(entries.c.environment_id == environment_id)
-    for bound in _bounds(tx, environment_id, position, look, edge, backwards):
+    bounds = _id_bounds(look, edge, backwards)
+    for bound in bounds if by_id else _bounds(tx, environment_id, position, look, edge, backwards):
         looked = looked.where(bound)
     order = position.asc() if backwards else position.desc()
+    if not _has_filters(look):
+        return [entry_of(row) for row in tx.execute(looked.order_by(order).limit(limit))], None
     inner = looked.order_by(order).limit(MOST_LOOKED_THROUGH).subquery()
     outer = inner.c.position.asc() if backwards else inner.c.position.desc()
     query = select(inner).where(*_filters(inner.c, look)).order_by(outer).limit(limit)
@@ -85,20 +91,25 @@ def _rows(
     return rows, tx.execute(last).scalar_one_or_none()
 
 
+def _is_everyday(look: Look) -> bool:
+    """Tell whether rows are read that no index but the primary key leads to in order: those are read by id."""
+    frequent = FREQUENT.intersection(look.actions)
+    return not look.account_id and bool(frequent) and (len(look.actions) > 1 or Action.CREDENTIAL_READ in frequent)
+
+
 def _source(query: Select[Any], tx: Tx, look: Look) -> Select[Any]:
     """Choose the index that is read, by conditions that it knows."""
+    if _is_everyday(look):
+        return query
     if tx.dialect.name == "sqlite":
         query = query.where(entries.c.arrival.is_(None))  # or the indexes are not seen to go on with the rowid
     if look.account_id:
         if Action.CREDENTIAL_READ not in look.actions:
             query = query.where(NO_READ)
         return query.where(entries.c.account_id == look.account_id)
-    frequent = FREQUENT.intersection(look.actions)
-    if not frequent:
+    if not FREQUENT.intersection(look.actions):
         return query.where(NOTABLE)
-    if len(look.actions) == 1:
-        return query.where(entries.c.action == next(iter(look.actions)).value)
-    return query
+    return query.where(NO_READ, entries.c.action == next(iter(look.actions)).value)
 
 
 def _bounds(
@@ -111,6 +122,22 @@ def _bounds(
         yield position <= place_of(tx, environment_id, _id_at(look.until), rounding_up=False)
     if look.since is not None:
         yield position >= place_of(tx, environment_id, _id_at(look.since), rounding_up=True)
+
+
+def _id_bounds(look: Look, edge: str, backwards: bool) -> Iterator[ColumnElement[bool]]:
+    if edge:
+        yield entries.c.id > edge if backwards else entries.c.id < edge
+    if look.until is not None:
+        yield entries.c.id <= _id_at(look.until)
+    if look.since is not None:
+        yield entries.c.id >= _id_at(look.since)
+
+
+def _has_filters(look: Look) -> bool:
+    """Tell whether rows are passed over that the index read does not know to leave out."""
+    only = next(iter(look.actions)) if len(look.actions) == 1 else None
+    known = only in FREQUENT and not look.account_id and not _is_everyday(look)
+    return bool(look.connection_id or look.actor_kind or look.actor_id or look.owner or (look.actions and not known))
 
 
 def _filters(column: Any, look: Look) -> Iterator[ColumnElement[bool]]:

@@ -75,6 +75,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_accounts_sweep_at", "accounts", ["sweep_at"], unique=False)
     op.create_index(
+        "ix_accounts_consent",
+        "accounts",
+        ["environment_id", "consent_ends_at"],
+        unique=False,
+        sqlite_where=sa.text("consent_ends_at IS NOT NULL"),
+        postgresql_where=sa.text("consent_ends_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_accounts_status",
         "accounts",
         ["environment_id", "status", "id"],
