@@ -1,6 +1,5 @@
 """The accounts room's tables and all their SQL: rows, what refreshing writes, lists, and idempotency keys."""
 
-from holdfast.accounts.store.glance import MOST_COUNTED, Glance, ending_soon, glance, tally, total
 from holdfast.accounts.store.listing import (
     Listing,
     count,
@@ -9,6 +8,7 @@ from holdfast.accounts.store.listing import (
     list_accounts,
     unused_since,
 )
+from holdfast.accounts.store.looking import MOST_COUNTED, Glance, ending_soon, glance, tally, total
 from holdfast.accounts.store.renewal import (
     announced,
     due,
