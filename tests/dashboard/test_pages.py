@@ -147,7 +147,7 @@ async def test_many_are_asked_about_then_done_and_watched(place: Place, owner: P
         await asyncio.sleep(0.05)
     assert "Done" in part
     assert [await _status(place, one.id) for one in accounts] == [Status.SUSPENDED] * 3
-    chosen = {"act": "delete", "account": [accounts[0].id, accounts[1].id, "nonsense"]}
+    chosen: dict[str, str | list[str]] = {"act": "delete", "account": [accounts[0].id, accounts[1].id, "nonsense"]}
     assert "Delete 2 accounts?" in (await owner.post(f"{E}/accounts/many", chosen)).text
 
 

@@ -1,6 +1,8 @@
 """Looking through the log, on both engines: order, pages, filters, and how far a look goes."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ ADA = Actor("administrator", "ada")
 APP = Actor("api_key", "key")
 
 
-def _entry(environment_id: str, at: float, action: Action, actor: Actor = APP, **about: str) -> Entry:
+def _entry(environment_id: str, at: float, action: Action, actor: Actor = APP, **about: Any) -> Entry:
     return Entry(
         environment_id=environment_id, id=ids.encode(int(at * 1000) << 80), at=at, action=action, actor=actor, **about
     )
@@ -31,7 +33,11 @@ async def _story(database: Database, environment_id: str) -> list[str]:
     """Ten entries: a connection made, four accounts connected, a read and a refresh each for two of them."""
     plan = [_entry(environment_id, T0, Action.CONNECTION_CREATED, ADA, connection_id="con")]
     for n in range(4):
-        about = {"account_id": f"acc{n}", "connection_id": "con" if n < 2 else "other", "user_id": f"user{n}"}
+        about: dict[str, Any] = {
+            "account_id": f"acc{n}",
+            "connection_id": "con" if n < 2 else "other",
+            "user_id": f"user{n}",
+        }
         plan.append(_entry(environment_id, T0 + 10 + n, Action.ACCOUNT_CONNECTED, **about))
     for n in range(2):
         about = {"account_id": f"acc{n}", "connection_id": "con", "user_id": f"user{n}"}
@@ -111,7 +117,13 @@ async def test_a_look_that_finds_too_little_says_how_far_it_came(
     seen, edge, steps = list[str](), "", 0
     while True:
         found = await database.transact(
-            lambda tx, after=edge: browse(tx, environment_id, Look(actor_kind="administrator"), limit=2, after=after)
+            partial(
+                browse,
+                environment_id=environment_id,
+                look=Look(actor_kind="administrator"),
+                limit=2,
+                after=edge,
+            )
         )
         seen, steps = seen + [entry.id for entry in found.entries], steps + 1
         if found.further is None:
@@ -126,7 +138,7 @@ async def test_an_export_has_every_entry_once(database: Database, environment_id
     seen, edge = list[str](), ""
     while True:
         entries, further = await database.transact(
-            lambda tx, after=edge: export(tx, environment_id, Look(), after=after, limit=3)
+            partial(export, environment_id=environment_id, look=Look(), after=edge, limit=3)
         )
         seen += [entry.id for entry in entries]
         if further is None:
