@@ -91,24 +91,31 @@ def _scalekit_parts(rooms: Rooms, limiter: RateLimiter) -> ScalekitParts:
     )
 
 
+def dashboard_parts(rooms: Rooms) -> DashboardParts:
+    return DashboardParts(
+        database=rooms.database,
+        clock=rooms.clock,
+        people=rooms.people,
+        signing_in=rooms.signing_in,
+        keys=rooms.keys,
+        connections=rooms.connections,
+        catalog=rooms.catalog,
+        removal=rooms.removal,
+        vault=rooms.vault,
+        keeping=rooms.keeping,
+        errands=rooms.errands,
+        links=rooms.links,
+        refresher=rooms.refresher,
+        base_url=rooms.config.base_url,
+        app_name=rooms.config.app_name,
+        dev=rooms.config.dev,
+    )
+
+
 def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> Router:
     config = rooms.config
     connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, base_url=config.base_url, app_name=config.app_name)
-    dashboard = Dashboard(
-        DashboardParts(
-            database=rooms.database,
-            clock=rooms.clock,
-            people=rooms.people,
-            signing_in=rooms.signing_in,
-            keys=rooms.keys,
-            connections=rooms.connections,
-            catalog=rooms.catalog,
-            removal=rooms.removal,
-            base_url=config.base_url,
-            app_name=config.app_name,
-            dev=config.dev,
-        )
-    )
+    dashboard = Dashboard(dashboard_parts(rooms))
     routes: list[BaseRoute] = [
         *connect.routes(),
         *dashboard.routes(),

@@ -9,6 +9,7 @@ from holdfast.access import AccessTokens, Clients, Environment, Keys, Organizati
 from holdfast.access.administrators import Administrators, SigningIn
 from holdfast.access.clients import client_id
 from holdfast.accounts import Accounts, Bulk, Keeping
+from holdfast.accounts.errands import Errands
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.scalekit.notifications import ScalekitRenderer
@@ -47,6 +48,8 @@ DEFAULT_ENVIRONMENT = "default"
 SANDBOX_PATH = "/lab/sandbox"
 CHECKPOINT_LOOK = 15.0
 """Seconds between two looks whether a checkpoint is due."""
+ERRANDS_LOOK = 10.0
+"""Seconds between two looks for errands that a process which ended has left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,7 @@ class Rooms:
     removal: Removal
     keeping: Keeping
     bulk: Bulk
+    errands: Errands
     refresher: Refresher
     reader: TokenReader
     plain: RenewingReader
@@ -113,6 +117,7 @@ class Rooms:
             for wanted, loop in (
                 (config.seal_interval, Loop(config.seal_interval, "sealing_failed", self.sealer.seal_all)),
                 (config.delivery_interval, Loop(config.delivery_interval, "delivery_failed", self.deliver)),
+                (True, Loop(ERRANDS_LOOK, "errands_failed", self.errands.take_up)),
                 (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),
             )
             if wanted
@@ -126,6 +131,7 @@ class Rooms:
 
     async def close(self) -> None:
         """End in order: finish the refreshes under way, then let go of the network and the database."""
+        await self.errands.close()
         await self.proxy.close()
         await self.refresher.drain(self.config.lease_seconds)
         await self.sender.stop(self.config.delivery_timeout)
@@ -239,6 +245,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         removal=Removal(accounts),
         keeping=keeping,
         bulk=Bulk(accounts),
+        errands=Errands(accounts),
         refresher=refresher,
         reader=reader,
         plain=RenewingReader(database, clock, plain, reader, refresher, min_ttl=config.min_ttl),

@@ -26,6 +26,9 @@ MOST_MET = 10_000
 """Keys remembered by their hash. The one met first goes first, and is looked up again when it comes back."""
 
 
+_OPERATOR = Actor("operator")
+
+
 class Keys:
     """Makes, checks and revokes API keys."""
 
@@ -98,7 +101,9 @@ def _key_entry(key: ApiKey, action: Action, actor: Actor, now: float) -> Entry:
     )
 
 
-async def ensure_environment(database: Database, vault: Vault, clock: Clock, name: str) -> tuple[Environment, bool]:
+async def ensure_environment(
+    database: Database, vault: Vault, clock: Clock, name: str, actor: Actor = _OPERATOR
+) -> tuple[Environment, bool]:
     """Return the environment of that name, made with its data key if there was none; and whether it is new."""
     found = await database.transact(lambda tx: store.environment_by_name(tx, name))
     if found is not None:
@@ -118,7 +123,7 @@ async def ensure_environment(database: Database, vault: Vault, clock: Clock, nam
             id=ids.new_id(now),
             at=now,
             action=Action.ENVIRONMENT_CREATED,
-            actor=Actor("operator"),
+            actor=actor,
             data={"name": name},
         )
         log.append(tx, created)

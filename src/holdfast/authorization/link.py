@@ -36,6 +36,8 @@ class LinkFor:
     state: str = ""
     """Comes back to `user_verify_url` as it is."""
     user_verify_url: str | None = None
+    lifetime: float | None = None
+    """Seconds until the link ends unless it is opened. None = as configured, for an app that sends its user on."""
     request_id: str = ""
 
 
@@ -125,7 +127,7 @@ class Links:
             key_id=ask.actor.id,
             client_ref=effective.client_ref,
             created_at=now,
-            expires_at=now + self._lifetime,
+            expires_at=now + (ask.lifetime or self._lifetime),
         )
         store.add(tx, attempt)
         entry = account_entry(account, connection.name, Action.LINK_CREATED, ask.actor, now, ask.request_id)

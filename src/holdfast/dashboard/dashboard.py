@@ -9,19 +9,30 @@ from starlette.routing import BaseRoute, Route
 from holdfast.access import Keys
 from holdfast.access import store as access_store
 from holdfast.access.administrators import Administrators, SigningIn
+from holdfast.accounts import Keeping
+from holdfast.accounts.errands import Errands
 from holdfast.accounts.removal import Removal
+from holdfast.authorization import Links
 from holdfast.clock import Clock
 from holdfast.connections import Connections
 from holdfast.dashboard.frame import Frame, environment_url
+from holdfast.dashboard.pages.account import AccountPages
+from holdfast.dashboard.pages.account_new import AccountNewPages
+from holdfast.dashboard.pages.accounts import AccountsPages
+from holdfast.dashboard.pages.activity import ActivityPages
 from holdfast.dashboard.pages.connections import ConnectionPages
+from holdfast.dashboard.pages.environments import EnvironmentPages
 from holdfast.dashboard.pages.keys import KeyPages
 from holdfast.dashboard.pages.overview import OverviewPages
 from holdfast.dashboard.pages.people import PeoplePages
 from holdfast.dashboard.pages.providers import ProviderPages
 from holdfast.dashboard.signing_in import SignInPages
+from holdfast.dashboard.story import Story
 from holdfast.errors import NotFound
 from holdfast.providers.loader import Catalog
 from holdfast.storage import Database
+from holdfast.tokens import Refresher
+from holdfast.vault import Vault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +40,7 @@ class DashboardParts:
     """What the pages are made from."""
 
     database: Database
+    vault: Vault
     clock: Clock
     people: Administrators
     signing_in: SigningIn
@@ -36,6 +48,10 @@ class DashboardParts:
     connections: Connections
     catalog: Catalog
     removal: Removal
+    keeping: Keeping
+    errands: Errands
+    links: Links
+    refresher: Refresher
     base_url: str
     app_name: str
     dev: bool
@@ -55,10 +71,16 @@ class Dashboard:
 
     def routes(self) -> list[BaseRoute]:
         frame, parts = self._frame, self._parts
+        story = Story(parts.database)
         return [
             frame.statics(),
             *SignInPages(frame, parts.people, parts.signing_in, self._home).routes(),
-            *OverviewPages(frame).routes(),
+            *EnvironmentPages(frame, parts.database, parts.vault).routes(),
+            *OverviewPages(frame, parts.database, parts.connections, story).routes(),
+            *AccountNewPages(frame, parts.database, parts.connections, parts.keeping, parts.links).routes(),
+            *AccountsPages(frame, parts.database, parts.connections, parts.errands).routes(),
+            *AccountPages(frame, parts.database, parts.keeping, parts.links, parts.refresher, story).routes(),
+            *ActivityPages(frame, parts.database, story).routes(),
             *ProviderPages(frame, parts.database, parts.connections, parts.catalog).routes(),
             *ConnectionPages(frame, parts.database, parts.connections, parts.removal).routes(),
             *KeyPages(frame, parts.database, parts.keys).routes(),

@@ -165,6 +165,20 @@ class Frame:
 
         return Route(_full(path), endpoint, methods=["POST"])
 
+    def get_installation(self, path: str, page: Page, right: Right = Right.SEE) -> Route:
+        """A page of the whole server, shown within the environment that `?at=` names, or the first."""
+
+        async def endpoint(request: Request) -> Response:
+            return await self._visit(request, page, right)
+
+        return Route(f"/dashboard/{path}", endpoint, methods=["GET"])
+
+    def post_installation(self, path: str, act: Page, right: Right) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await self._visit(request, act, right, acting=True)
+
+        return Route(f"/dashboard/{path}", endpoint, methods=["POST"])
+
     async def who(self, request: Request) -> SignedIn | None:
         return await self._signing_in.who(request.cookies.get(self.cookie, ""))
 
@@ -216,8 +230,10 @@ class Frame:
             return self.problem(request, signed_in, environment, error)
 
     async def _environment(self, request: Request) -> Environment:
-        name = request.path_params["environment"]
+        name = request.path_params.get("environment") or request.query_params.get("at", "")
         found = await self._database.transact(lambda tx: access_store.environment_by_name(tx, name))
+        if found is None and "environment" not in request.path_params:
+            found = next(iter(await self._database.transact(access_store.list_environments)), None)
         if found is None:
             raise NotFound("there is no such environment")
         return found

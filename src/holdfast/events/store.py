@@ -56,7 +56,7 @@ def _on_sqlite(_element: object, _compiler: object, **_kw: Any) -> str:
 
 
 IS_CALL = text("action IN ('proxy.called', 'tool.executed')")
-_NO_READ = text("action <> 'credential.read'")
+NO_READ = text("action <> 'credential.read'")
 """Of a partial index, and of a query that is to use it: word for word the same, or SQLite does not see it."""
 
 entries = Table(
@@ -85,15 +85,15 @@ Index(
     entries.c.environment_id,
     entries.c.action,
     entries.c.arrival,
-    sqlite_where=_NO_READ,
-    postgresql_where=_NO_READ,
+    sqlite_where=NO_READ,
+    postgresql_where=NO_READ,
 )
 Index(
     "ix_entries_account",
     entries.c.environment_id,
     entries.c.account_id,
     entries.c.arrival,
-    postgresql_where=_NO_READ,
+    postgresql_where=NO_READ,
 )
 Index("ix_entries_calls", entries.c.environment_id, entries.c.id, sqlite_where=IS_CALL, postgresql_where=IS_CALL)
 Index(
@@ -103,6 +103,15 @@ Index(
     postgresql_ops={"account_id": "text_bloom_ops"},
     postgresql_with={"pages_per_range": 32, "autosummarize": True},
     sqlite_where=text("account_id IS NULL"),  # of nothing: SQLite has no such index
+)
+NOTABLE = text("action NOT IN ('credential.read', 'proxy.called', 'token.refreshed')")
+"""What people look through: all but what happens by itself many times a day. Of a partial index, as above."""
+Index(
+    "ix_entries_notable",
+    entries.c.environment_id,
+    entries.c.arrival,
+    sqlite_where=NOTABLE,
+    postgresql_where=NOTABLE,
 )
 # Rows lie in the order of their arrival, so a summary of every 32 pages finds the newest at next to no cost to a write.
 # On SQLite it is an index of nothing.
@@ -225,14 +234,14 @@ def list_entries(
     Whoever pages on must say `up_to`, a position that the log is complete to (`order`): behind it, an entry may still
     come to light before one that is shown. An `after` that is no entry stands for the last one made before it.
     """
-    position = _position(tx)
+    position = position_of(tx)
     query = select(entries).where(
         entries.c.environment_id == environment_id,
         entries.c.action.in_([kind.action.value for kind in kinds]),
         or_(false(), *(_is_of(kind) for kind in kinds)),
     )
     if all(kind.action is not Action.CREDENTIAL_READ for kind in kinds):
-        query = query.where(_NO_READ)
+        query = query.where(NO_READ)
     if tx.dialect.name == "sqlite":
         query = query.where(entries.c.arrival.is_(None))  # so that the index, which goes on with the rowid, is used
     if up_to is not None:
@@ -249,9 +258,9 @@ def list_entries(
         query = query.where(entries.c.connection_id == connection_id)
     later, earlier = (before, after) if newest_first else (after, before)
     if later is not None:
-        query = query.where(position > _place(tx, environment_id, later, rounding_up=False))
+        query = query.where(position > place_of(tx, environment_id, later, rounding_up=False))
     if earlier is not None:
-        query = query.where(position < _place(tx, environment_id, earlier, rounding_up=True))
+        query = query.where(position < place_of(tx, environment_id, earlier, rounding_up=True))
     backwards = before is not None and after is None
     ascending = newest_first == backwards
     rows = list(tx.execute(query.order_by(position.asc() if ascending else position.desc()).limit(limit)))
@@ -319,7 +328,9 @@ def take_cursor(tx: Connection, name: str) -> Cursor | None:
         if row is None:
             return None
     found = tx.execute(
-        select(_position(tx)).where(entries.c.environment_id == row.entry_environment_id, entries.c.id == row.entry_id)
+        select(position_of(tx)).where(
+            entries.c.environment_id == row.entry_environment_id, entries.c.id == row.entry_id
+        )
     ).scalar_one_or_none()
     return Cursor(row.position if found is None else found, row.entry_environment_id, row.entry_id)
 
@@ -347,7 +358,7 @@ def span(
     tx: Connection, after: int, up_to: int, *, limit: int, actions: Collection[Action] | None = None
 ) -> list[tuple[int, Entry]]:
     """Return up to `limit` entries of all environments with their positions: those behind `after`, up to `up_to`."""
-    position = _position(tx)
+    position = position_of(tx)
     if tx.dialect.name == "postgresql":
         # While the table is small or has just grown, the planner would rather read it through than trust a BRIN index.
         tx.execute(text("SET LOCAL enable_seqscan = off"))
@@ -359,7 +370,7 @@ def span(
 
 def by_ids(tx: Connection, environment_id: str, wanted: Collection[str]) -> dict[str, tuple[int, Entry]]:
     """Return those of the entries that there are, by id, with their positions."""
-    position = _position(tx)
+    position = position_of(tx)
     query = select(position.label("position"), entries).where(
         entries.c.environment_id == environment_id, entries.c.id.in_(list(wanted))
     )
@@ -368,13 +379,13 @@ def by_ids(tx: Connection, environment_id: str, wanted: Collection[str]) -> dict
 
 def ids_up_to(tx: Connection, environment_id: str, up_to: int) -> list[str]:
     """Return the ids of an environment's entries up to a position, in order. Reads them all: for verifying."""
-    position = _position(tx)
+    position = position_of(tx)
     query = select(entries.c.id).where(entries.c.environment_id == environment_id, position <= up_to)
     return list(tx.execute(query.order_by(position)).scalars())
 
 
 def count_up_to(tx: Connection, environment_id: str, up_to: int) -> int:
-    query = select(func.count()).where(entries.c.environment_id == environment_id, _position(tx) <= up_to)
+    query = select(func.count()).where(entries.c.environment_id == environment_id, position_of(tx) <= up_to)
     return int(tx.execute(query).scalar_one())
 
 
@@ -398,17 +409,18 @@ def summarize(tx: Connection) -> None:
         tx.execute(text("SELECT brin_summarize_new_values('ix_entries_arrival')"))
 
 
-def _position(tx: Connection) -> ColumnElement[int]:
+def position_of(tx: Connection) -> ColumnElement[int]:
+    """Return the expression of an entry's position on this engine."""
     if tx.dialect.name == "sqlite":
         return literal_column("entries.rowid", BigInteger)
     return entries.c.arrival
 
 
-def _place(tx: Connection, environment_id: str, entry_id: str, *, rounding_up: bool) -> int:
+def place_of(tx: Connection, environment_id: str, entry_id: str, *, rounding_up: bool) -> int:
     """Return the position of an entry; of the nearest one, by id, if there is no such entry."""
     there = entries.c.id >= entry_id if rounding_up else entries.c.id <= entry_id
     found = tx.execute(
-        select(_position(tx))
+        select(position_of(tx))
         .where(entries.c.environment_id == environment_id, there)
         .order_by(entries.c.id.asc() if rounding_up else entries.c.id.desc())
         .limit(1)

@@ -8,6 +8,7 @@ from holdfast.accounts.store.listing import (
     list_accounts,
     unused_since,
 )
+from holdfast.accounts.store.looking import MOST_COUNTED, Glance, ending_soon, glance, tally, total
 from holdfast.accounts.store.renewal import (
     announced,
     due,
@@ -35,6 +36,8 @@ from holdfast.accounts.store.rows import (
 from holdfast.accounts.store.table import accounts, from_row
 
 __all__ = [
+    "MOST_COUNTED",
+    "Glance",
     "Listing",
     "accounts",
     "add",
@@ -42,12 +45,14 @@ __all__ = [
     "announced",
     "count",
     "due",
+    "ending_soon",
     "established_by",
     "expired_since",
     "extend_lease",
     "from_row",
     "get",
     "give_up_lease",
+    "glance",
     "label_is_taken",
     "last_uses",
     "list_accounts",
@@ -61,6 +66,8 @@ __all__ = [
     "settle",
     "settle_late",
     "take_lease",
+    "tally",
     "to_announce",
+    "total",
     "unused_since",
 ]

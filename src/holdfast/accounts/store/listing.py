@@ -12,10 +12,11 @@ from sqlalchemy import Connection as Tx
 
 from holdfast import ids
 from holdfast.accounts.account import Account, Status
-from holdfast.accounts.store.table import account_of, accounts
+from holdfast.accounts.store.table import NOT_ACTIVE, account_of, accounts
 from holdfast.events import Action
-from holdfast.events.store import entries
+from holdfast.events.store import entries, position_of
 from holdfast.storage.paging import page
+from holdfast.storage.tables import NO_ONE
 
 USES = (Action.CREDENTIAL_READ.value, "proxy.called", "tool.executed")
 """What counts as use of an account. The last two are written by rooms above."""
@@ -31,6 +32,8 @@ class Listing:
     user_id: str | None = None
     organization_id: str | None = None
     account_ids: Collection[str] | None = None
+    owner: str = ""
+    """A user's id, whoever's organization; or that of an organization that owns accounts itself."""
     text: str = ""
     """Found anywhere in owner, label or identifier at the provider, whatever its case."""
 
@@ -46,13 +49,13 @@ def list_accounts(
     newest_first: bool = True,
 ) -> list[Account]:
     """Return up to `limit` accounts in display order; `after` and `before` are account ids, exclusive."""
-    query = _matching(select(accounts), environment_id, which)
+    query = matching(select(accounts), environment_id, which)
     rows = page(tx, query, accounts.c.id, limit=limit, after=after, before=before, newest_first=newest_first)
     return [account_of(row) for row in rows]
 
 
 def count(tx: Tx, environment_id: str, which: Listing) -> int:
-    query = _matching(select(func.count()).select_from(accounts), environment_id, which)
+    query = matching(select(func.count()).select_from(accounts), environment_id, which)
     return int(tx.execute(query).scalar_one())
 
 
@@ -66,8 +69,9 @@ def last_uses(tx: Tx, environment_id: str, account_ids: Sequence[str]) -> dict[s
             entries.c.environment_id == accounts.c.environment_id,
             entries.c.account_id == accounts.c.id,
             entries.c.action.in_(USES),
+            *([entries.c.arrival.is_(None)] if tx.dialect.name == "sqlite" else []),  # as the index has it
         )
-        .order_by(entries.c.id.desc())
+        .order_by(position_of(tx).desc())
         .limit(1)
         .scalar_subquery()
     )
@@ -143,10 +147,13 @@ def _first_id_at(at: float) -> str:
     return ids.encode(max(0, int(at * 1000)) << 80)
 
 
-def _matching(query: Select[Any], environment_id: str, which: Listing) -> Select[Any]:
+def matching(query: Select[Any], environment_id: str, which: Listing) -> Select[Any]:
+    """Return the query limited to the accounts asked for."""
     query = query.where(accounts.c.environment_id == environment_id)
     if which.statuses:
         query = query.where(accounts.c.status.in_([status.value for status in which.statuses]))
+        if Status.ACTIVE not in which.statuses:
+            query = query.where(NOT_ACTIVE)
     if which.connection_ids is not None:
         query = query.where(accounts.c.connection_id.in_(list(which.connection_ids)))
     if which.account_ids is not None:
@@ -155,7 +162,18 @@ def _matching(query: Select[Any], environment_id: str, which: Listing) -> Select
         query = query.where(accounts.c.user_id == which.user_id)
     if which.organization_id is not None:
         query = query.where(accounts.c.organization_id == which.organization_id)
+    if which.owner:
+        # As a list of ids, or SQLite reads the whole environment through in their order, to save a sort.
+        mine = select(accounts.c.id).where(accounts.c.environment_id == environment_id)
+        users = mine.where(accounts.c.user_id == which.owner)
+        organizations = mine.where(accounts.c.user_id == NO_ONE, accounts.c.organization_id == which.owner)
+        query = query.where(accounts.c.id.in_(users.union_all(organizations)))
     if which.text:
-        places = (accounts.c.user_id, accounts.c.organization_id, accounts.c.identifier, accounts.c.label)
-        query = query.where(or_(*(place.icontains(which.text, autoescape=True) for place in places)))
+        query = query.where(contains(accounts.c, which.text))
     return query
+
+
+def contains(column: Any, wanted: str) -> ColumnElement[bool]:
+    """Return whether a text is found anywhere in owner, label or identifier, whatever its case."""
+    places = (column.user_id, column.organization_id, column.identifier, column.label)
+    return or_(*(place.icontains(wanted, autoescape=True) for place in places))

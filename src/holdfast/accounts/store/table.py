@@ -24,6 +24,9 @@ from holdfast.storage.tables import (
 )
 from holdfast.vault import Sealed
 
+NOT_ACTIVE = text("status <> 'active'")
+"""Of a partial index, and of a query that is to use it: word for word the same, or SQLite does not see it."""
+
 accounts = Table(
     "accounts",
     metadata,
@@ -74,11 +77,27 @@ accounts = Table(
     Index("ix_accounts_owner", "environment_id", "connection_id", "user_id", "organization_id"),
     Index("ix_accounts_user", "environment_id", "user_id", "organization_id"),
     Index("ix_accounts_sweep_at", "sweep_at"),
+    # Nearly all accounts are active, and what refreshes them pays for no index that does not name them.
+    Index(
+        "ix_accounts_status",
+        "environment_id",
+        "status",
+        "id",
+        sqlite_where=NOT_ACTIVE,
+        postgresql_where=NOT_ACTIVE,
+    ),
     Index(
         "ix_accounts_consent_ends_at",
         "consent_ends_at",
         sqlite_where=text("notice_at IS NULL"),
         postgresql_where=text("notice_at IS NULL"),
+    ),
+    Index(
+        "ix_accounts_consent",
+        "environment_id",
+        "consent_ends_at",
+        sqlite_where=text("consent_ends_at IS NOT NULL"),
+        postgresql_where=text("consent_ends_at IS NOT NULL"),
     ),
     Index(
         "uq_accounts_compatibility",

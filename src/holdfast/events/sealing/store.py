@@ -94,6 +94,17 @@ def head(tx: Connection, environment_id: str) -> Head:
     return Head() if row is None else Head(number=row.number, total=row.total, hash=row.hash)
 
 
+def last_sealed(tx: Connection, environment_id: str) -> tuple[int, float, int] | None:
+    """Return the last seal's number, when it was made, and how many entries are sealed up to it; None before any."""
+    row = tx.execute(
+        select(seals.c.number, seals.c.at, seals.c.total)
+        .where(seals.c.environment_id == environment_id)
+        .order_by(seals.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else (row.number, row.at, row.total)
+
+
 def list_seals(tx: Connection, environment_id: str, *, after: int, limit: int) -> list[Seal]:
     rows = tx.execute(
         select(seals)

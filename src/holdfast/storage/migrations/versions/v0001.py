@@ -75,6 +75,47 @@ def upgrade() -> None:
         postgresql_where=sa.text("notice_at IS NULL"),
     )
     op.create_index("ix_accounts_sweep_at", "accounts", ["sweep_at"], unique=False)
+    op.create_index(
+        "ix_accounts_consent",
+        "accounts",
+        ["environment_id", "consent_ends_at"],
+        unique=False,
+        sqlite_where=sa.text("consent_ends_at IS NOT NULL"),
+        postgresql_where=sa.text("consent_ends_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_accounts_status",
+        "accounts",
+        ["environment_id", "status", "id"],
+        unique=False,
+        sqlite_where=sa.text("status <> 'active'"),
+        postgresql_where=sa.text("status <> 'active'"),
+    )
+    op.create_table(
+        "errands",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("act", sa.String(length=16), nullable=False),
+        sa.Column("which", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("actor_kind", sa.String(length=16), nullable=False),
+        sa.Column("actor_id", sa.String(length=128), nullable=False),
+        sa.Column("cursor", sa.String(length=26), nullable=False),
+        sa.Column("done", sa.BigInteger(), nullable=False),
+        sa.Column("passed_over", sa.BigInteger(), nullable=False),
+        sa.Column("stopped", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_errands")),
+    )
+    op.create_index(
+        "ix_errands_open",
+        "errands",
+        ["updated_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     op.create_index("ix_accounts_user", "accounts", ["environment_id", "user_id", "organization_id"], unique=False)
     op.create_index(
         "uq_accounts_compatibility",
@@ -262,6 +303,14 @@ def upgrade() -> None:
         sa.Column("data", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("arrival", sa.BigInteger(), server_default=arrival, nullable=True),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_entries")),
+    )
+    op.create_index(
+        "ix_entries_notable",
+        "entries",
+        ["environment_id", "arrival"],
+        unique=False,
+        sqlite_where=sa.text("action NOT IN ('credential.read', 'proxy.called', 'token.refreshed')"),
+        postgresql_where=sa.text("action NOT IN ('credential.read', 'proxy.called', 'token.refreshed')"),
     )
     op.create_index(
         "ix_entries_account",
