@@ -17,9 +17,7 @@ async def test_a_widget_token_is_for_one_user_and_says_what_it_may_do(app: App, 
     await app.member(organization, user)
 
     plain = await sdk.widgets.create_token(user_id=user)
-    scoped = await sdk.widgets.create_token(
-        user_id=user, organization_id=organization, scopes=["widgets:pipes:manage"]
-    )
+    scoped = await sdk.widgets.create_token(user_id=user, organization_id=organization, scopes=["widgets:pipes:manage"])
 
     def claims(token: str) -> dict[str, object]:
         payload = token.split(".")[1]

@@ -98,5 +98,3 @@ def built_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def chrome() -> AsyncIterator[object]:
     async with chromium() as browser:
         yield browser
-
-

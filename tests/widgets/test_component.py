@@ -16,7 +16,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Acme
 <meta http-equiv="content-security-policy"
  content="default-src 'none'; script-src 'self' {home}; connect-src {home}; img-src data:">
 <script src="{home}/widgets/holdfast-connections.js"></script></head>
-<body><main><h1>Settings</h1><holdfast-connections></holdfast-connections></main><script src="app.js"></script></body></html>"""
+<body><main><h1>Settings</h1><holdfast-connections></holdfast-connections></main>
+<script src="app.js"></script></body></html>"""
 SCRIPT = """
 window.told = []; window.asked = 0;
 const widget = document.querySelector('holdfast-connections');
@@ -36,9 +37,7 @@ async def _open(chrome: Any, app: App, folder: Path, origin: str, tokens: list[s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_a_user_connects_reconnects_and_disconnects(
-    chrome: Any, app: App, tmp_path: Path, scheme: str
-) -> None:
+async def test_a_user_connects_reconnects_and_disconnects(chrome: Any, app: App, tmp_path: Path, scheme: str) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
     user = app.user()
     with site(tmp_path) as origin:

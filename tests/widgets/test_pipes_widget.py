@@ -67,7 +67,11 @@ async def test_the_widget_lists_connects_reconnects_and_disconnects(chrome: Any,
         await page.reload()
         await page.get_by_text("Requires reauthorization").wait_for()
         await page.screenshot(path=SCREENS / "pipes-reauthorization.png")
-        await page.get_by_role("button", name="Pipe actions").or_(page.locator("button[title='Pipe actions']")).first.click()
+        await (
+            page.get_by_role("button", name="Pipe actions")
+            .or_(page.locator("button[title='Pipe actions']"))
+            .first.click()
+        )
         async with page.context.expect_page() as opening:
             await page.get_by_role("menuitem", name="Reauthorize").click()
         popup = await opening.value
@@ -107,7 +111,11 @@ async def test_the_widget_shows_nothing_to_a_token_that_is_not_believed(
     head, body, signature = app.token(app.user()).split(".")
     with site(built_page) as origin:
         page = await _open(chrome, app, origin, ".".join((head, body, signature[::-1])))
-        await page.get_by_text("error", exact=False).or_(page.get_by_role("alert")).or_(
-            page.get_by_text("session", exact=False)
-        ).or_(page.get_by_text("permission", exact=False)).first.wait_for()
+        await (
+            page.get_by_text("error", exact=False)
+            .or_(page.get_by_role("alert"))
+            .or_(page.get_by_text("session", exact=False))
+            .or_(page.get_by_text("permission", exact=False))
+            .first.wait_for()
+        )
         assert await page.get_by_text("Ledger").count() == 0

@@ -137,6 +137,7 @@ class MinePages:
             "proof": proof,
             "told": told,
             "rows": [_facts(row) for row in rows],
+            "credential": True,
         }
         return self._connect.page("mine.html", status, facts)
 
