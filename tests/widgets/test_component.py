@@ -12,7 +12,8 @@ from tests.widgets.test_pipes_widget import axe
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 SCREENS = Path("build/screens")
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Acme Notes</title><link rel="icon" href="data:,">
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Acme Notes</title>
+<link rel="icon" href="data:,">
 <meta http-equiv="content-security-policy"
  content="default-src 'none'; script-src 'self' {home}; connect-src {home}; img-src data:">
 <script src="{home}/widgets/holdfast-connections.js"></script></head>
