@@ -13,10 +13,12 @@ from holdfast.api.scalekit.paging import Pages
 from holdfast.api.scalekit.parts import Parts as ScalekitParts
 from holdfast.api.scalekit.provider_keys import ProviderKeys
 from holdfast.api.sdk_proxy import SdkProxyShape
+from holdfast.api.widgets import Own, WidgetParts
 from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts as WorkosParts
 from holdfast.api.workos.relay import RelayShape
-from holdfast.connect import ConnectPages
+from holdfast.api.workos.widgets import Pipes
+from holdfast.connect import ConnectPages, HandoffPages, MinePages
 from holdfast.dashboard import Dashboard, DashboardParts
 from holdfast.lab import sandbox_routes
 from holdfast.rooms import SANDBOX_PATH, Rooms
@@ -28,7 +30,7 @@ def open_doors(rooms: Rooms) -> ASGIApp:
     limiter = RateLimiter(rooms.config.requests_per_minute, rooms.clock)
     parts = workos_parts(rooms, limiter)
     workos, scalekit = WorkosDoor(parts), ScalekitDoor(_scalekit_parts(rooms, limiter))
-    operations = workos.app(_pages(rooms, workos, scalekit))
+    operations = workos.app(_pages(rooms, workos, scalekit, _widget_parts(rooms, limiter)))
     proxy = ProxyDoor(
         rooms.proxy,
         (RelayShape(parts), SdkProxyShape()),
@@ -46,6 +48,7 @@ def workos_parts(rooms: Rooms, limiter: RateLimiter) -> WorkosParts:
         vault=rooms.vault,
         clock=rooms.clock,
         keys=rooms.keys,
+        widgets=rooms.widgets,
         connections=rooms.connections,
         accounts=rooms.accounts,
         imports=rooms.imports,
@@ -112,12 +115,29 @@ def dashboard_parts(rooms: Rooms) -> DashboardParts:
     )
 
 
-def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> Router:
+def _widget_parts(rooms: Rooms, limiter: RateLimiter) -> WidgetParts:
+    return WidgetParts(
+        database=rooms.database,
+        tokens=rooms.widgets,
+        origins=rooms.origins,
+        mine=rooms.mine,
+        limiter=limiter,
+        base_url=rooms.config.base_url,
+        app_name=rooms.config.app_name,
+        max_body_bytes=rooms.config.max_body_bytes,
+    )
+
+
+def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor, widgets: WidgetParts) -> Router:
     config = rooms.config
     connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, base_url=config.base_url, app_name=config.app_name)
     dashboard = Dashboard(dashboard_parts(rooms))
     routes: list[BaseRoute] = [
         *connect.routes(),
+        *HandoffPages(connect, rooms.widgets).routes(),
+        *MinePages(connect, rooms.mine, rooms.widgets, rooms.origins, base_url=config.base_url).routes(),
+        Mount("/_widgets", Pipes(widgets).door()),
+        Mount("/widgets/api", Own(widgets).door()),
         *dashboard.routes(),
         Route("/openapi.json", workos.openapi, methods=["GET"]),
         Route("/openapi/scalekit.json", scalekit.openapi, methods=["GET"]),

@@ -8,13 +8,14 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.access import AccessTokens, Clients, Environment, Keys, Organizations, ensure_environment
 from holdfast.access.administrators import Administrators, SigningIn
 from holdfast.access.clients import client_id
+from holdfast.access.widgets import Origins, WidgetTokens
 from holdfast.accounts import Accounts, Bulk, Keeping
 from holdfast.accounts.errands import Errands
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.scalekit.notifications import ScalekitRenderer
 from holdfast.api.workos.notifications import WorkosRenderer
-from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Settle, Start, Verify
+from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Mine, Settle, Start, Verify
 from holdfast.clock import Clock
 from holdfast.config import Config
 from holdfast.connections import ClientFactory, Connections, Definitions
@@ -73,6 +74,8 @@ class Rooms:
     keys: Keys
     clients: Clients
     access_tokens: AccessTokens
+    widgets: WidgetTokens
+    origins: Origins
     organizations: Organizations
     people: Administrators
     signing_in: SigningIn
@@ -94,6 +97,7 @@ class Rooms:
     start: Start
     callback: Callback
     fill: Fill
+    mine: Mine
     finish: Finish
     links: Links
     verify: Verify
@@ -207,6 +211,15 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
     workos = WorkosRenderer()
     renderers: dict[Dialect, Renderer] = {"workos": workos, "both": workos, "scalekit": ScalekitRenderer()}
     start = Start(accounts, factory, lifetime=config.attempt_lifetime)
+    begin = Begin(
+        accounts,
+        base_url=config.base_url,
+        lifetime=config.attempt_lifetime,
+        dev=config.dev,
+        max_per_owner=config.max_accounts_per_owner,
+    )
+    fill = Fill(accounts, factory, start, settle)
+    access_tokens = AccessTokens(database, vault, clock, keys, issuer=config.base_url)
     keeping = Keeping(accounts)
     proxy = Proxy(
         Credentials(database, vault, connections, reader, plain, refresher, allow_private=config.dev),
@@ -233,7 +246,9 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         environment=environment,
         keys=keys,
         clients=clients,
-        access_tokens=AccessTokens(database, vault, clock, keys, issuer=config.base_url),
+        access_tokens=access_tokens,
+        widgets=WidgetTokens(database, vault, clock, access_tokens, issuer=config.base_url),
+        origins=Origins(database, base_url=config.base_url, dev=config.dev),
         organizations=Organizations(database, clock),
         people=people,
         signing_in=SigningIn(database, vault, clock, people),
@@ -251,16 +266,11 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         plain=RenewingReader(database, clock, plain, reader, refresher, min_ttl=config.min_ttl),
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
-        begin=Begin(
-            accounts,
-            base_url=config.base_url,
-            lifetime=config.attempt_lifetime,
-            dev=config.dev,
-            max_per_owner=config.max_accounts_per_owner,
-        ),
+        begin=begin,
         start=start,
         callback=Callback(accounts, factory, settle),
-        fill=Fill(accounts, factory, start, settle),
+        fill=fill,
+        mine=Mine(accounts, begin, fill),
         finish=Finish(accounts),
         links=Links(accounts, keeping, base_url=config.base_url, link_lifetime=config.link_lifetime, dev=config.dev),
         verify=Verify(accounts, base_url=config.base_url),

@@ -30,7 +30,14 @@ BESIDE = {
         "deactivate_organization_membership",
         "reactivate_organization_membership",
     },
-    "user_management": {"list_redirect_uris", "create_redirect_uri", "delete_redirect_uris"},
+    "user_management": {
+        "list_redirect_uris",
+        "create_redirect_uri",
+        "delete_redirect_uris",
+        "list_cors_origins",
+        "create_cors_origin",
+    },
+    "widgets": {"create_token"},
     "errors": {
         "BadRequestError",
         "AuthenticationError",

@@ -51,6 +51,7 @@ SDK_METHODS = (
     *(f"pipes.{name}" for name in PIPES),
     "events.listEvents",
     *(f"webhooks.{name}" for name in WEBHOOKS),
+    "widgets.createToken",
 )
 METHODS = (
     *SDK_METHODS,

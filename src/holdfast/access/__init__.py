@@ -5,6 +5,7 @@ revoked one stops at once. Memberships are optional: once an environment has rec
 takes an active one. Redirect URIs are where browsers may be sent back to.
 An environment's settings say whether users are verified after consent, and which accounts are cleaned up.
 A client is an id with a secret that an SDK exchanges for signed access tokens; revoking it stops its tokens at once.
+`access.widgets` has the sessions that an app gives its users' browsers, and the origins those may come from.
 Leaves accounts and connections to their rooms, and what a key may do on a wire to the door.
 """
 

@@ -65,6 +65,29 @@ class AccessTokens:
         header = {"alg": "RS256", "typ": _TYPE, "kid": record.id}
         return Secret(jwt.encode(header, claims, private, registry=_REGISTRY)), TOKEN_SECONDS
 
+    async def sign(self, environment_id: str, payload: bytes, kind: str) -> Secret:
+        """Return `payload` signed as a JWT of another kind: its `typ`, without which it would pass for one of ours."""
+        record, private = await self._signer(environment_id, self._clock.now())
+        header = {"alg": "RS256", "typ": kind, "kid": record.id}
+        return Secret(jws.serialize_compact(header, payload, private, registry=_REGISTRY))
+
+    async def read(self, token: str, kind: str) -> tuple[str, Mapping[str, Any]] | None:
+        """Return the environment whose key signed a JWT of that kind, and its claims, none of them checked; or None."""
+        if len(token) > LONGEST_JWT or token.count(".") != 2:
+            return None
+        try:
+            header = jws.extract_compact(token.encode()).headers()
+            key_id = header.get("kid")
+            if header.get("typ") != kind or not isinstance(key_id, str) or not ids.is_id(key_id):
+                return None
+            known = await self._public_key(key_id)
+            if known is None:
+                return None
+            environment_id, key = known
+            return environment_id, jwt.decode(token, key, registry=_REGISTRY).claims
+        except (JoseError, ValueError, KeyError, TypeError):
+            return None
+
     def recall(self, token: str) -> Principal | None:
         """Return whom this token or API key stood for when it was last checked, without asking the database.
 
@@ -104,20 +127,10 @@ class AccessTokens:
 
     async def _verify(self, token: str) -> Principal:
         refused = Unauthenticated("the access token is not valid, or has ended: ask for a new one at /oauth/token")
-        if len(token) > LONGEST_JWT or token.count(".") != 2:
+        found = await self.read(token, _TYPE)
+        if found is None:
             raise refused
-        try:
-            header = jws.extract_compact(token.encode()).headers()
-            key_id = header.get("kid")
-            if header.get("typ") != _TYPE or not isinstance(key_id, str) or not ids.is_id(key_id):
-                raise refused
-            known = await self._public_key(key_id)
-            if known is None:
-                raise refused
-            environment_id, key = known
-            claims: Mapping[str, Any] = jwt.decode(token, key, registry=_REGISTRY).claims
-        except (JoseError, ValueError, KeyError, TypeError):
-            raise refused from None
+        environment_id, claims = found
         now, ends, subject = self._clock.now(), claims.get("exp"), claims.get("sub")
         client = ids.without_prefix(CLIENT_PREFIX, subject) if isinstance(subject, str) else None
         if claims.get("iss") != self._issuer or not isinstance(ends, int) or ends <= now or client is None:

@@ -109,7 +109,7 @@ class Dispatcher:
                 raise
             await self.refuse(send, error, request_id)
 
-    async def _answer(self, match: Match, scope: Scope, receive: Receive, request_id: str) -> Answer:
+    async def _answer(self, match: Match[Operation], scope: Scope, receive: Receive, request_id: str) -> Answer:
         operation = match.operation
         headers = dict(reversed(scope["headers"]))  # of a repeated header, the first counts
         token = _bearer(headers)
@@ -126,7 +126,7 @@ class Dispatcher:
 
     def _call(
         self,
-        match: Match,
+        match: Match[Operation],
         principal: Principal,
         scope: Scope,
         headers: Mapping[bytes, bytes],

@@ -6,32 +6,43 @@ matches the decoded path cannot see. A literal segment goes before a parameter, 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import unquote
 
-from holdfast.api.operations import Operation
+
+class Routed(Protocol):
+    """What has a place: a method, and a path whose `{name}` segments are parameters."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+
+
+P = TypeVar("P", bound=Routed)
 
 
 @dataclass(slots=True)
-class _Node:
-    literals: dict[str, "_Node"] = field(default_factory=dict)
-    parameter: "_Node | None" = None
-    operations: dict[str, tuple[Operation, tuple[str, ...]]] = field(default_factory=dict)
+class _Node(Generic[P]):
+    literals: "dict[str, _Node[P]]" = field(default_factory=dict)
+    parameter: "_Node[P] | None" = None
+    operations: dict[str, tuple[P, tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    operation: Operation
+class Match(Generic[P]):
+    operation: P
     path: dict[str, str]
 
 
-class Router:
-    def __init__(self, operations: Iterable[Operation]) -> None:
-        self._root = _Node()
+class Router(Generic[P]):
+    def __init__(self, operations: Iterable[P]) -> None:
+        self._root: _Node[P] = _Node()
         for operation in operations:
             self._add(operation)
 
-    def _add(self, operation: Operation) -> None:
-        node, names = self._root, []
+    def _add(self, operation: P) -> None:
+        node, names = self._root, list[str]()
         for segment in operation.path.strip("/").split("/"):
             if segment.startswith("{"):
                 names.append(segment[1:-1])
@@ -41,7 +52,7 @@ class Router:
                 node = node.literals.setdefault(segment, _Node())
         node.operations[operation.method] = (operation, tuple(names))
 
-    def match(self, method: str, raw_path: str) -> "Match | tuple[str, ...] | None":
+    def match(self, method: str, raw_path: str) -> "Match[P] | tuple[str, ...] | None":
         """Return the match; the methods there are if it is only the method that fails; None for an unknown path.
 
         A path with a NUL is unknown: nothing can be called that, and PostgreSQL text cannot even be asked for it. So is
@@ -70,8 +81,8 @@ def _is_text(raw_path: str) -> bool:
 
 
 def _walk(
-    node: _Node, segments: list[str], index: int, values: tuple[str, ...]
-) -> "Iterable[tuple[_Node, tuple[str, ...]]]":
+    node: _Node[P], segments: list[str], index: int, values: tuple[str, ...]
+) -> Iterable[tuple[_Node[P], tuple[str, ...]]]:
     if index == len(segments):
         if node.operations:
             yield node, values

@@ -20,6 +20,8 @@ After a link's consent, if it has a `user_verify_url` or the environment verifie
 laid aside, sealed, and the browser goes to `user_verify_url?auth_request_id=...&state=...`. Until `verify` names the
 user whom the link was made for, a new account is `verifying` and an active one keeps what it has.
 
+`Mine` is what a user in a widget session sees and does: list, authorize, submit a form, disconnect.
+
 Leaves pages and cookies to `connect`, the protocol to `oauth2`, the account to `accounts`.
 """
 
@@ -29,6 +31,7 @@ from holdfast.authorization.callback import Callback
 from holdfast.authorization.fill import Fill
 from holdfast.authorization.finish import Finish
 from holdfast.authorization.link import Link, LinkFor, Links
+from holdfast.authorization.mine import Mine, Own, Row
 from holdfast.authorization.settle import Settle
 from holdfast.authorization.start import Opened, Start, Started
 from holdfast.authorization.verify import Verify
@@ -45,7 +48,10 @@ __all__ = [
     "Link",
     "LinkFor",
     "Links",
+    "Mine",
     "Opened",
+    "Own",
+    "Row",
     "Settle",
     "Start",
     "Started",

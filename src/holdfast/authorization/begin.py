@@ -49,6 +49,8 @@ class Begun:
     url: str
     state: str
     finish_required: bool
+    link: str = ""
+    """The part of `url` that nobody can guess."""
 
 
 class Begin:
@@ -102,7 +104,7 @@ class Begin:
 
         await accounts.database.transact(work)
         url = f"{self._base_url}/data-integrations/{link}/authorize-redirect"
-        return Begun(url, state, ask.code_challenge is not None)
+        return Begun(url, state, ask.code_challenge is not None, link)
 
     def _check_return_to(self, tx: Tx, ask: Beginning) -> None:
         exact = ask.code_challenge is not None
@@ -113,6 +115,8 @@ class Begin:
                 )
             return
         registered = [item.uri for item in access_store.list_redirect_uris(tx, ask.environment_id)]
+        if not exact:
+            registered.append(self._base_url + "/")  # our own pages, where users see what they have connected
         check_return_to(ask.return_to, registered, exact=exact, dev=self._dev)
 
     def _check_target(self, tx: Tx, ask: Beginning, connection_id: str) -> None:

@@ -10,7 +10,7 @@ from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Landed, Stage
 from holdfast.authorization.callback import fail
 from holdfast.authorization.settle import Settle
-from holdfast.authorization.start import AttemptOver, Opened, Start
+from holdfast.authorization.start import AttemptOver, Start
 from holdfast.connections import ClientFactory, Effective, ProviderClient
 from holdfast.connections.provider_client import Lost, Unsent
 from holdfast.errors import HoldfastError, Invalid
@@ -33,16 +33,25 @@ class Fill:
         again. Raises NotFound, AttemptOver or NoVerifyUrl. All else comes back as a Landed.
         """
         opened = await self._start.open(link, browser, opening)
-        effective, method = opened.effective, opened.effective.connection.method
-        read = read_form(effective.provider, effective.config, typed, method=method)
-        credential = _credential(read, typed, method == "client_credentials")
-        await self._try(opened, credential, read)
+        effective = opened.effective
+        credential, config = await self.check(effective, typed)
         attempt = await self._consume(opened.attempt)
         try:
-            url = await self._settle.settle(attempt, effective, credential, None, read.config)
+            url = await self._settle.settle(attempt, effective, credential, None, config)
         except HoldfastError as error:
             return await fail(self._accounts, attempt, effective, error)
         return Landed(url, provider_name=effective.provider.name)
+
+    async def check(self, effective: Effective, typed: Mapping[str, str]) -> tuple[Credential, Mapping[str, str]]:
+        """Return the credential and the settings that were typed, tried at the provider where its entry says how.
+
+        Raises Invalid with an item in `fields` for each field that is wrong. Stores nothing.
+        """
+        method = effective.connection.method
+        read = read_form(effective.provider, effective.config, typed, method=method)
+        credential = _credential(read, typed, method == "client_credentials")
+        await self._try(effective, credential, read)
+        return credential, read.config
 
     async def _consume(self, attempt: Attempt) -> Attempt:
         consumed = replace(attempt, stage=Stage.CONSUMED)
@@ -52,9 +61,8 @@ class Fill:
             raise AttemptOver("this link was used already: go back to the app and ask for a new one")
         return consumed
 
-    async def _try(self, opened: Opened, credential: Credential, read: Typed) -> None:
+    async def _try(self, effective: Effective, credential: Credential, read: Typed) -> None:
         """Refuse what the provider refuses. What cannot be tried is taken at its word."""
-        effective = opened.effective
         provider = effective.provider
         if isinstance(credential, ClientCredential):
             client = self._client(effective, credential.client_id, credential.client_secret, read)

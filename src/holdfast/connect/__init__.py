@@ -4,6 +4,8 @@ Owns cookies, security headers, and what people read. Every text a provider sent
 `authorization`. A page is shown only where there is no app to return to; otherwise the browser always goes back.
 """
 
+from holdfast.connect.handoff import HandoffPages
+from holdfast.connect.mine import MinePages
 from holdfast.connect.pages import ConnectPages
 
-__all__ = ["ConnectPages"]
+__all__ = ["ConnectPages", "HandoffPages", "MinePages"]

@@ -36,7 +36,7 @@ MOST_FIELDS = 100
 _FIELD = "field-"
 """Before the names that a provider's entry gives to fields, so that none is taken for one of ours."""
 
-_HEADERS = {
+PAGE_HEADERS = {
     # form-action: the form leads to the provider by a redirect, whose host and further hops we cannot list.
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
     " frame-ancestors 'none'; form-action 'self' https: http://localhost:* http://127.0.0.1:*",
@@ -50,10 +50,10 @@ _HEADERS = {
 
 class ConnectPages:
     def __init__(self, start: Start, callback: Callback, fill: Fill, *, base_url: str, app_name: str) -> None:
-        self._start, self._callback, self._fill, self._app_name = start, callback, fill, app_name
-        self._secure = base_url.startswith("https:")
+        self.start, self._callback, self._fill, self.app_name = start, callback, fill, app_name
+        self.secure = base_url.startswith("https:")
         # __Host-: https only, this host only, path /. Browsers refuse that prefix on plain http, which is development.
-        self._cookie = "__Host-holdfast" if self._secure else "holdfast"
+        self.cookie = "__Host-holdfast" if self.secure else "holdfast"
 
     @cached_property
     def _templates(self) -> "Templates":
@@ -80,50 +80,51 @@ class ConnectPages:
 
         A HEAD request or a prefetch looks and starts nothing.
         """
-        browser = request.cookies.get(self._cookie)
+        browser = request.cookies.get(self.cookie)
         try:
-            opened = await self._start.open(request.path_params["link"], browser)
+            opened = await self.start.open(request.path_params["link"], browser)
             if opened.attempt.session_bound and request.method == "GET" and not _is_prefetch(request):
-                return await self._to_provider(request, browser)
+                return await self.to_provider(request, browser)
         except HoldfastError as error:
-            return self._problem(error)
-        return self._page("confirm.html", 200, _confirm_facts(opened, self._app_name, {}, {}))
+            return self.problem(error)
+        return self.page("confirm.html", 200, _confirm_facts(opened, self.app_name, {}, {}))
 
     async def go(self, request: Request) -> Response:
         """Start: mark the browser and send it to the provider. Only from our own page."""
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return self._problem(Failed("other_site", "this step can be taken from Holdfast's own page only"))
-        browser, link = request.cookies.get(self._cookie), request.path_params["link"]
+            return self.problem(Failed("other_site", "this step can be taken from Holdfast's own page only"))
+        browser, link = request.cookies.get(self.cookie), request.path_params["link"]
         try:
-            sent = await _form(request)
+            sent = await read_typed(request)
             opening = sent.get("opening", "")
             typed = {name.removeprefix(_FIELD): value for name, value in sent.items() if name.startswith(_FIELD)}
             if sent.get("decision") == "cancel":
-                return self._leave(await self._start.cancel(link, browser, opening))
-            opened = await self._start.open(link, browser, opening)
+                return self._leave(await self.start.cancel(link, browser, opening))
+            opened = await self.start.open(link, browser, opening)
             try:
                 if opened.effective.connection.method != "oauth":
                     return self._leave(await self._fill.submit(link, browser, opening, typed))
-                return await self._to_provider(request, browser, opening, typed)
+                return await self.to_provider(request, browser, opening, typed)
             except Invalid as error:
                 if not (error.fields and opened.fields):
                     raise
                 wrong = {fault["field"]: fault["message"] for fault in error.fields}
-                return self._page("confirm.html", 422, _confirm_facts(opened, self._app_name, typed, wrong))
+                return self.page("confirm.html", 422, _confirm_facts(opened, self.app_name, typed, wrong))
         except HoldfastError as error:
-            return self._problem(error)
+            return self.problem(error)
 
-    async def _to_provider(
+    async def to_provider(
         self, request: Request, browser: str | None, opening: str = "", typed: Mapping[str, str] | None = None
     ) -> Response:
-        started = await self._start.start(request.path_params["link"], browser, opening, typed)
-        response = RedirectResponse(started.provider_url, 303 if request.method == "POST" else 302, _HEADERS)
+        """Start the request's link, mark the browser, and send it on. Raises as `Start.start` does."""
+        started = await self.start.start(request.path_params["link"], browser, opening, typed)
+        response = RedirectResponse(started.provider_url, 303 if request.method == "POST" else 302, PAGE_HEADERS)
         response.set_cookie(
-            self._cookie,
+            self.cookie,
             started.browser,
             max_age=COOKIE_LIFETIME,
             path="/",
-            secure=self._secure,
+            secure=self.secure,
             httponly=True,
             samesite="lax",
         )
@@ -139,10 +140,10 @@ class ConnectPages:
                 request.path_params["name"],
                 key,
                 request.query_params.multi_items(),
-                request.cookies.get(self._cookie),
+                request.cookies.get(self.cookie),
             )
         except HoldfastError as error:
-            return self._problem(error)
+            return self.problem(error)
         return self._leave(landed)
 
     async def callback_by_id(self, request: Request) -> Response:
@@ -151,35 +152,37 @@ class ConnectPages:
         try:
             if not is_id(connection_id):
                 raise NotFound("this redirect URI is not known here")
-            browser = request.cookies.get(self._cookie)
+            browser = request.cookies.get(self.cookie)
             params = request.query_params.multi_items()
             return self._leave(await self._callback.land_by_id(connection_id, params, browser))
         except HoldfastError as error:
-            return self._problem(error)
+            return self.problem(error)
 
     async def success(self, request: Request) -> Response:
         """Where a browser rests once its account is connected. Says nothing that somebody else could not read."""
-        return self._page("done.html", 200, {"app": self._app_name, "provider": "", "credential": True})
+        return self.page("done.html", 200, {"app": self.app_name, "provider": "", "credential": True})
 
     def _leave(self, landed: Landed) -> Response:
         """Send the browser back to the app, or show how it ended where there is no way back."""
         if landed.url is not None:
-            return RedirectResponse(landed.url, 303, _HEADERS)
+            return RedirectResponse(landed.url, 303, PAGE_HEADERS)
         if landed.error is None:
-            return self._page("done.html", 200, {"app": self._app_name, "provider": landed.provider_name})
-        return self._page("failed.html", 400, _problem_facts(landed.error, landed.description, self._app_name))
+            return self.page("done.html", 200, {"app": self.app_name, "provider": landed.provider_name})
+        return self.page("failed.html", 400, _problem_facts(landed.error, landed.description, self.app_name))
 
-    def _problem(self, error: HoldfastError) -> Response:
+    def problem(self, error: HoldfastError) -> Response:
         status = 404 if isinstance(error, NotFound) else 410 if isinstance(error, AttemptOver) else 400
         if not isinstance(error, NotFound | AttemptOver | Failed | NoVerifyUrl):
             _log.warning("connect_page_failed", code=error.code)
-        return self._page("failed.html", status, _problem_facts(error.code, error.message, self._app_name))
+        return self.page("failed.html", status, _problem_facts(error.code, error.message, self.app_name))
 
-    def _page(self, name: str, status: int, facts: Mapping[str, Any]) -> Response:
-        return HTMLResponse(self._templates.get_template(name).render(facts), status, _HEADERS)
+    def page(
+        self, name: str, status: int, facts: Mapping[str, Any], headers: Mapping[str, str] = PAGE_HEADERS
+    ) -> Response:
+        return HTMLResponse(self._templates.get_template(name).render({"app": self.app_name, **facts}), status, headers)
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def read_typed(request: Request) -> dict[str, str]:
     """Return what our form sent. Reads no more than such a form can hold."""
     body = b""
     async for part in request.stream():

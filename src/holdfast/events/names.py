@@ -59,6 +59,8 @@ class Action(StrEnum):
     ENVIRONMENT_CHANGED = "environment.changed"
     MEMBERSHIP_CHANGED = "membership.changed"
     REDIRECT_URI_CHANGED = "redirect_uri.changed"
+    CORS_ORIGIN_CHANGED = "cors_origin.changed"
+    WIDGET_SESSION_CREATED = "widget_session.created"
     WEBHOOK_ENDPOINT_CHANGED = "webhook_endpoint.changed"
 
     ADMINISTRATOR_INVITED = "administrator.invited"

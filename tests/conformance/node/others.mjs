@@ -13,7 +13,7 @@ import {
   workos,
 } from './kit.mjs';
 
-const { events, pipes, userManagement, webhooks } = workos;
+const { events, pipes, userManagement, webhooks, widgets } = workos;
 
 export const checks = {
   async 'events.listEvents'() {
@@ -50,6 +50,15 @@ export const checks = {
     const inOrganization = await events.listEvents({ events: names, organizationId: fresh('org') });
     assert.deepEqual(inOrganization.data, []);
     return 'a whole life of an account; after, limit, range, organization';
+  },
+
+  async 'widgets.createToken'() {
+    const [userId, organizationId] = [fresh('user'), fresh('org')];
+    await userManagement.createOrganizationMembership({ userId, organizationId });
+    const token = await widgets.createToken({ userId, organizationId, scopes: ['widgets:pipes:manage'] });
+    const claims = JSON.parse(atob((token.token ?? token).split('.')[1]));
+    assert.deepEqual([claims.sub, claims.org_id, claims.permissions], [userId, organizationId, ['widgets:pipes:manage']]);
+    return 'a token whose payload plain atob decodes';
   },
 
   async 'webhooks.createWebhookEndpoint'() {

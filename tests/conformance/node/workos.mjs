@@ -10,7 +10,7 @@ import * as integrations from './integrations.mjs';
 import { workos } from './kit.mjs';
 import * as others from './others.mjs';
 
-const SERVICES = ['pipes', 'events', 'webhooks'];
+const SERVICES = ['pipes', 'events', 'webhooks', 'widgets'];
 // Helpers for received webhooks, which make no request.
 const LOCAL = new Set([
   'constructEvent',

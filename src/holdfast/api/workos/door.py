@@ -22,6 +22,7 @@ from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.providers import ProviderOperations
 from holdfast.api.workos.redirect_uris import RedirectUriOperations
 from holdfast.api.workos.webhooks import WebhookOperations
+from holdfast.api.workos.widget_tokens import WidgetTokenOperations
 
 
 class WorkosDoor:
@@ -40,6 +41,7 @@ class WorkosDoor:
                 WebhookOperations,
                 MembershipOperations,
                 RedirectUriOperations,
+                WidgetTokenOperations,
             )
             for operation in group(parts).operations()
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from holdfast.access import Keys
+from holdfast.access.widgets import WidgetTokens
 from holdfast.accounts import Accounts
 from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
@@ -23,6 +24,7 @@ class Parts:
     vault: Vault
     clock: Clock
     keys: Keys
+    widgets: WidgetTokens
     connections: Connections
     accounts: Accounts
     imports: Imports

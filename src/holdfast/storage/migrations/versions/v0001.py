@@ -493,6 +493,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("hash", name=op.f("uq_administrator_invitations_hash")),
     )
     op.create_table(
+        "cors_origins",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("origin", sa.String(length=300), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_cors_origins")),
+        sa.UniqueConstraint("environment_id", "origin", name="uq_cors_origins_origin"),
+    )
+    op.create_index(op.f("ix_cors_origins_origin"), "cors_origins", ["origin"])
+    op.create_table(
         "redirect_uris",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
