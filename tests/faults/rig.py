@@ -24,7 +24,7 @@ from tests.parts.rotating_provider import RotatingProvider
 from tests.parts.server import HoldfastProcess
 
 GRACE, STRICT = "xero", "airtable"
-"""Two of the catalogue's providers: one lets a refresh token be shown again for 30 minutes, the other ends the grant."""
+"""Two of the catalogue's providers: one lets a refresh token be shown again for half an hour, one ends the grant."""
 GRACE_SECONDS = 1800.0
 ORIGINS = {
     GRACE: ("https://identity.xero.com", "https://api.xero.com"),

@@ -126,10 +126,10 @@ class _TokenServer:
         state = self.state
         grant = state.grants.get(shown)
         now = time.monotonic()
-        if grant is not None and not grant.dead and shown == grant.former:
-            if now - grant.rotated_at < state.settings.grace:
-                state.replayed += 1
-                return 200, self._pair(grant)
+        in_time = grant is not None and now - grant.rotated_at < state.settings.grace
+        if grant is not None and not grant.dead and shown == grant.former and in_time:
+            state.replayed += 1
+            return 200, self._pair(grant)
         state.shown[shown] += 1
         if grant is None or grant.dead or shown != grant.current:
             if grant is not None:
