@@ -87,6 +87,10 @@ class Rig:
         )
         return self.server
 
+    def change(self, **settings: str) -> None:
+        """Start with these settings from now on."""
+        self._env.update(settings)
+
     def died(self) -> bool:
         return self.server.returncode is not None
 
