@@ -69,7 +69,8 @@ class Rig:
         self.database, self.postgres = database, postgres
         self.port = free_port()
         self._env = {**TIMES, "HOLDFAST_LOG_LEVEL": "error", **(env or {})}
-        self._key = key
+        self.look_in = database
+        """The address of the database that `rows` asks: after a failover, the one that took over."""
         self.server = self.start()
         self.key = key or self.server.api_key
         self.app = App(f"http://127.0.0.1:{self.port}", self.key)
@@ -215,8 +216,8 @@ class Rig:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the database itself, whether its server runs or not."""
-        if self.postgres is not None and self.database is not None:
-            told = self.postgres.sql(self.database, sql).splitlines()
+        if self.postgres is not None and self.look_in is not None:
+            told = self.postgres.sql(self.look_in, sql).splitlines()
             return [tuple(line.split("|")) for line in told if line]
         path = self.data_dir / "holdfast.db"
         if self.database is not None:

@@ -12,7 +12,7 @@ from tests.faults.rig import GRACE, GRACE_SECONDS, STRICT, Rig, Tally
 from tests.parts.fake_time import FakeTime
 
 ACCOUNTS = form(10, 500)
-OUTAGE, STEP = 900.0, 15.0
+OUTAGE, STEP = 900.0, form(30.0, 15.0)
 LONGEST_REST = 300.0
 
 
@@ -57,7 +57,7 @@ async def test_outage_of_the_token_endpoint(
     recovered.update("yes" if item else "no" for item in works)
     # The breaker is closed: what comes due now is renewed as fast as ever.
     again = await rig.accounts(ACCOUNTS, ends=clock.now() + 200)
-    clock.set(clock.offset + 160)
+    clock.set(clock.offset + 175)
     await asyncio.sleep(1.5)
     swept = rig.judge.report()["rotations"] - report["rotations"]
     figures.tell(
