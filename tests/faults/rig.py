@@ -41,6 +41,8 @@ class Tally:
     given: dict[str, str] = field(default_factory=dict)
     """Access token by request id."""
     unanswered: int = 0
+    troubles: Counter[str] = field(default_factory=Counter)
+    """What kept answers from coming."""
     inactive: dict[str, str] = field(default_factory=dict)
     """What was said instead of a token, by user."""
     warned: int = 0
@@ -145,7 +147,7 @@ class Rig:
         return aiohttp.ClientSession(
             headers={"authorization": f"Bearer {self.key}"},
             timeout=aiohttp.ClientTimeout(total=60),
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2),
         )
 
     # calls
@@ -159,8 +161,9 @@ class Rig:
         try:
             async with http.post(f"{self.app.base_url}/data-integrations/{self.slug}/token", json=body) as reply:
                 said = await reply.json()
-        except (aiohttp.ClientError, TimeoutError, ConnectionError):
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             tally.unanswered += 1
+            tally.troubles[type(error).__name__] += 1
             return None
         tally.slowest_seconds = max(tally.slowest_seconds, time.monotonic() - began)
         tally.answers[reply.status] += 1

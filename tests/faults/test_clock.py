@@ -24,7 +24,9 @@ async def test_clock_jump_of_an_hour(
     clock = FakeTime(tmp_path / "clock")
     postgres: Postgres | None = request.getfixturevalue("postgres") if engine == "postgresql" else None
     dsn = request.getfixturevalue("dsn") if postgres else None
-    rig = rigs(database=dsn, postgres=postgres, env={**clock.env, "HOLDFAST_SWEEP_INTERVAL": "0.3"})
+    # Long enough for whatever else this machine does: what is to be seen here is the clock alone.
+    times = {"HOLDFAST_OUTBOUND_TIMEOUT": "15", "HOLDFAST_LEASE_SECONDS": "31"}
+    rig = rigs(database=dsn, postgres=postgres, env={**clock.env, **times, "HOLDFAST_SWEEP_INTERVAL": "0.3"})
     rig.judge.set(access_lifetime=1800, slow=0.05)
     users, tally, stop = await rig.accounts(ACCOUNTS, left=1800), Tally(), asyncio.Event()
     in_flight = 0
@@ -47,7 +49,6 @@ async def test_clock_jump_of_an_hour(
     stop.set()
     await load
     final = Tally()
-    await asyncio.sleep(3.2)
     tokens = await rig.read_all(users, final)
     report, works = rig.judge.report(), rig.judge.work([token or "" for token in tokens])
     verified = await asyncio.to_thread(_verified, rig)

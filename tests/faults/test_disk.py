@@ -36,7 +36,7 @@ async def test_full_disk_under_postgresql(
         server.data_dir.mkdir(mode=0o700)
         os.chown(server.data_dir, owner, pwd.getpwuid(owner).pw_gid)
         try:
-            server.create()
+            server.create("--wal-segsize=1")  # MB: what it may still write when the disk is full
             server.start()
             server.sql("ALTER SYSTEM SET wal_recycle = off")  # else it would write on in what it has
             server.reload()
@@ -61,24 +61,27 @@ async def _filled_and_emptied(rig: Rig, disk: SmallDisk, figures: Figures, bring
     refused, seconds_back, failed_after, at_the_provider = 0, 0.0, 0, 0
     for _ in range(ROUNDS):
         stop = asyncio.Event()
-        load = asyncio.ensure_future(rig.load(list(users), tally, stop, callers=4, chance=figures.random))
+        load = asyncio.ensure_future(rig.load(list(users), tally, stop, callers=12, chance=figures.random))
         await asyncio.sleep(0.5)
         await asyncio.to_thread(disk.fill)
         full = time.monotonic()
-        # PostgreSQL's log has room left in the segment it is in: 16 MB.
+        print("full", time.monotonic(), tally.answers)
         await until("it never noticed", lambda full=full: any(at > full for at, _, _ in tally.failures), 60)
         before = tally.answers[200]
+        print("noticed", time.monotonic(), tally.answers)
         await asyncio.sleep(1.5)
         given_while_full = tally.answers[200] - before
         rotated = rig.judge.report()["rotations"]
         ending = Tally()
         await rig.read_all(users[:2], ending, min_ttl=3600)
         at_the_provider += rig.judge.report()["rotations"] - rotated
+        print("read", time.monotonic(), tally.answers)
         await asyncio.to_thread(disk.empty)
         await asyncio.to_thread(bring_back)
         back = time.monotonic()
         await until("not back", lambda: rig.app.http.get(f"{rig.app.base_url}/readyz").status_code == 200, 60)
         ready = time.monotonic()
+        print("ready", time.monotonic(), tally.answers)
         seconds_back = max(seconds_back, ready - back)
         await asyncio.sleep(1)
         stop.set()
@@ -104,7 +107,8 @@ async def _filled_and_emptied(rig: Rig, disk: SmallDisk, figures: Figures, bring
         lost=works.count(False),
         double_refreshes=len(report["presented_again"]),
     )
-    print(tally.failures[0][2], statuses, rig.server.log()[-1500:])
+    print("done", time.monotonic(), tally.answers)
+    print(tally.failures[0][2], statuses, rig.server.log()[-700:])
     assert statuses == [503]
     assert all("code" in body and "Traceback" not in body for _, _, body in tally.failures)
     assert rig.released_without_entry(tally) == 0

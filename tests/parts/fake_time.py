@@ -29,6 +29,7 @@ class FakeTime:
             "FAKETIME_TIMESTAMP_FILE": str(place),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         }
 
     def set(self, offset: float) -> None:
