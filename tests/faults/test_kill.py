@@ -22,7 +22,7 @@ from tests.parts.oidc_provider import OidcProvider
 
 KILLS, REFRESHES = form(5, 200), form(150, 10_000)
 ACCOUNTS = form(24, 400)
-LONGEST = form(120, 480)
+LONGEST = form(120, 420)
 """Seconds after which no further kill is begun."""
 ALWAYS = 3600
 """Asked for as `min_ttl`, with tokens that live shorter: each read refreshes."""

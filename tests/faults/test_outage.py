@@ -11,7 +11,7 @@ from tests.faults.figures import Figures, form
 from tests.faults.rig import GRACE, GRACE_SECONDS, STRICT, Rig, Tally
 from tests.parts.fake_time import FakeTime
 
-ACCOUNTS = form(10, 500)
+ACCOUNTS = form(10, 100)
 OUTAGE, STEP = 900.0, form(30.0, 15.0)
 LONGEST_REST = 300.0
 
