@@ -163,7 +163,7 @@ class Rig:
                 said = await reply.json()
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             tally.unanswered += 1
-            tally.troubles[type(error).__name__] += 1
+            tally.troubles[repr(error)[:300]] += 1
             return None
         tally.slowest_seconds = max(tally.slowest_seconds, time.monotonic() - began)
         tally.answers[reply.status] += 1

@@ -105,7 +105,7 @@ async def _killed(rig: Rig, server: Server, bring_back: Callable[[], None], kill
         released_without_entry=without,
     )
     assert {status for _, status, _ in (*reads.failures, *renewals.failures)} <= {503}
-    assert (reads.troubles, renewals.troubles) == ({}, {})
+    assert (reads.troubles, renewals.troubles) == ({}, {}), rig.server.log()[-3000:]
     assert failed_after == 0
     assert (lost, report["presented_again"]) == ([], {}), ended
     assert without == 0
