@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.figures import Figures
-from tests.faults.rig import GRACE, GRACE_SECONDS, STRICT, TIMES, Rig, Tally, until
+from tests.faults.figures import Figures, form
+from tests.faults.rig import GRACE, GRACE_SECONDS, STRICT, Rig, Tally, until
 from tests.parts.postgres import Postgres
 
-LEASE = float(TIMES["HOLDFAST_LEASE_SECONDS"])
+LEASE = form(2.1, 6.1)
+TIMES = {"HOLDFAST_OUTBOUND_TIMEOUT": str(form(1, 3)), "HOLDFAST_LEASE_SECONDS": str(LEASE)}
 
 
 @pytest.mark.parametrize("kind", ["grace", "strict"])
@@ -21,8 +22,8 @@ async def test_stall_while_the_provider_is_asked(
 ) -> None:
     """The answer waits in the stalled server's socket, and another server has resolved the refresh by then."""
     slug = GRACE if kind == "grace" else STRICT
-    stalled = rigs(slug=slug, database=dsn, postgres=postgres)
-    other = rigs(slug=slug, database=dsn, postgres=postgres, key=stalled.key)
+    stalled = rigs(slug=slug, database=dsn, postgres=postgres, env=TIMES)
+    other = rigs(slug=slug, database=dsn, postgres=postgres, key=stalled.key, env=TIMES)
     stalled.judge.set(hold=True, grace=GRACE_SECONDS if kind == "grace" else 0)
     [user] = await stalled.accounts(1, left=0.3)
     await asyncio.sleep(0.4)
@@ -62,8 +63,8 @@ async def test_stall_between_the_intent_and_the_request(
     rigs: Callable[..., Rig], dsn: str, postgres: Postgres, figures: Figures
 ) -> None:
     """Nothing was sent when the lease ran out: the other server's refresh works, and the stalled one must not ask."""
-    stalled = rigs(database=dsn, postgres=postgres)
-    other = rigs(database=dsn, postgres=postgres, key=stalled.key)
+    stalled = rigs(database=dsn, postgres=postgres, env=TIMES)
+    other = rigs(database=dsn, postgres=postgres, key=stalled.key, env=TIMES)
     # Both know the connection from an earlier refresh: its settings are at hand, so that one statement takes the turn.
     for rig in (stalled, other):
         [user] = await rig.accounts(1, left=0.2)
