@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROTOS := $(shell find src/holdfast/api/scalekit/proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick lint types bench lock clean
+.PHONY: help demo serve test quick lint types faults bench lock clean
 
 help:  ## Show every task
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,7 +28,7 @@ demo: $(VENV)/demo.stamp  ## Walk a whole journey: connect, read, expire, refres
 serve: $(VENV)/demo.stamp  ## Run a development server with the sandbox provider
 	@$(BIN)/holdfast serve --dev
 
-test: $(VENV)/dev.stamp browser pooler lint  ## Install what the tests need, check types and lint, run all tests
+test: $(VENV)/dev.stamp browser pooler faketime lint  ## Install what the tests need, check types and lint, run all tests
 	@$(BIN)/python -m pytest
 
 quick: $(VENV)/dev.stamp  ## Run the tests that need no Node and no browser
@@ -46,6 +46,9 @@ lint: $(VENV)/dev.stamp  ## Check style, types and the floors
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+
+faults: $(VENV)/dev.stamp faketime  ## Do to the server what it must survive, at length: 25 minutes, into build/faults.json (SEED=7)
+	@HOLDFAST_FAULTS=long HOLDFAST_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults -v
 
 bench: $(VENV)/dev.stamp  ## Measure reads, refreshes, the sweep, memory, start (QUICK=1: two minutes; ONLY=refreshes)
 	@command -v wrk > /dev/null || { apt-get update -qq && apt-get install -y -qq wrk > /dev/null; }
@@ -66,6 +69,14 @@ pooler:
 	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
 	    apt-get install -y -qq --no-install-recommends pgbouncer > /dev/null; } || \
 	  echo "No pgbouncer here: the tests of it will say that they are skipped."
+
+# So is libfaketime, for clocks that jump.
+.PHONY: faketime
+faketime:
+	@command -v faketime > /dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
+	    apt-get update -qq && apt-get install -y -qq faketime > /dev/null; } || \
+	  echo "No libfaketime here: the tests of clocks will say that they are skipped."
 
 lock:  ## Write the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

@@ -22,8 +22,9 @@ class Server:
         if os.getuid() == 0:
             os.chown(self.data_dir, owner, pwd.getpwuid(owner).pw_gid)
 
-    def create(self) -> None:
-        self._run("initdb", "-D", self.data_dir, "-U", "postgres", "-A", "trust", "--no-sync")
+    def create(self, *options: str) -> None:
+        """Make it. `options` are initdb's."""
+        self._run("initdb", "-D", self.data_dir, "-U", "postgres", "-A", "trust", "--no-sync", *options)
 
     def copy(self, of: "Server") -> None:
         """Become a standby of a running server, which is waited for at each of its commits."""

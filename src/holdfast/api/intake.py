@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.types import Receive
 
 from holdfast.errors import Conflict, HoldfastError, Invalid, Unavailable
-from holdfast.storage.engine import is_unavailable
+from holdfast.storage.engine import is_out_of_room, is_unavailable
 from holdfast.vault.sealed import CannotOpen
 
 _log = structlog.get_logger("holdfast.api")
@@ -54,6 +54,13 @@ def named(error: Exception, request_id: str) -> Exception:
     """Return the error that callers are told of: a word of ours for what the database says. Logs what is not theirs."""
     if isinstance(error, IntegrityError):
         return Conflict("somebody else changed the same thing at the same moment: try again")
+    if is_out_of_room(error):
+        _log.error("database_out_of_room", request_id=request_id, error=type(error).__name__)
+        return Unavailable(
+            "the database has no room left to write to, so nothing was done: its operator has to free some",
+            code="database_unavailable",
+            retry_after=5.0,
+        )
     if is_unavailable(error):
         _log.error("database_unavailable", request_id=request_id, error=type(error).__name__)
         return Unavailable("the database does not answer just now: try again", code="database_unavailable")

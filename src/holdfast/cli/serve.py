@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
+from typing import TextIO, cast
 
 import structlog
 import uvicorn
@@ -161,6 +162,20 @@ def set_up_logs(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _LogStream())),
         cache_logger_on_first_use=True,
     )
+
+
+class _LogStream:
+    """Standard error for log lines. One that cannot be written (a full disk, a closed pipe) is left out: a log must not
+    take away the answer to the request that it tells of."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()

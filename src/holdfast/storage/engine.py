@@ -283,7 +283,20 @@ def _switch_to_wal(raw: Any) -> None:
 
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether the database, and not the work, is what failed."""
-    return isinstance(error, OperationalError | OSError | TimeoutError | PoolTimeout) or is_away(error)
+    if isinstance(error, OperationalError | OSError | TimeoutError | PoolTimeout):
+        return True
+    return is_away(error) or is_out_of_room(error)
+
+
+def is_out_of_room(error: BaseException) -> bool:
+    """Tell whether an error says that the database's disk or memory is used up, and not the work's fault."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.Error):
+        # "disk I/O error" is what a full disk is called where the shared-memory file has to grow.
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    # Class 53 (insufficient resources), io_error: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    sqlstate = str(getattr(cause, "sqlstate", None) or "")
+    return (sqlstate.startswith("53") and sqlstate not in _AWAY_SQLSTATES) or sqlstate == "58030"
 
 
 def is_away(error: BaseException) -> bool:

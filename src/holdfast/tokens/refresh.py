@@ -7,6 +7,7 @@ No transaction is open while the provider is asked. The late writer of a lost le
 
 import asyncio
 import contextlib
+import time
 
 import structlog
 
@@ -136,14 +137,16 @@ class Refresher:
 
     async def _fly(self, seen: Account, force: bool, reading: Reading | None) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
+        began = time.monotonic()
         plain = None if force else await self._turns.take(seen)
         if plain is not None:
-            return await self._settle(plain, await self._ask(plain), reading)
+            return await self._settle(plain, await self._ask(plain, began), reading)
         waited = 0.0
         while True:
+            began = time.monotonic()
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
             if isinstance(turn, Turn):
-                return await self._settle(turn, await self._ask(turn), reading)
+                return await self._settle(turn, await self._ask(turn, began), reading)
             if not isinstance(turn, _Busy):
                 return turn
             if waited > self._lease_seconds * 1.5:
@@ -186,10 +189,14 @@ class Refresher:
 
     # Asking the provider
 
-    async def _ask(self, turn: Turn) -> Outcome:
+    async def _ask(self, turn: Turn, began: float) -> Outcome:
+        """Ask the provider, unless so much time has passed since the turn was taken that it may be another's by now:
+        a process that was stopped in between must not show a refresh token that somebody has used meanwhile."""
         account = turn.account
         try:
             provider, grant, access = await self._prepared(turn)
+            if self._is_late(began) and not await self._hold(turn):
+                return Unsent("another process has taken this refresh over")
             outcome = await self._send(turn, provider, grant, access)
             if isinstance(outcome, Unsent):
                 await asyncio.sleep(UNSENT_RETRY_SECONDS)
@@ -236,12 +243,17 @@ class Refresher:
 
     async def _hold(self, turn: Turn) -> bool:
         """Keep the lease for another request: what is sent must not outlive it. False if it has passed on."""
-        account = turn.account
-        return await self._database.transact(
+        account, began = turn.account, time.monotonic()
+        held = await self._database.transact(
             lambda tx: account_store.extend_lease(
                 tx, account.environment_id, account.id, fence=turn.fence, seconds=self._lease_seconds
             )
         )
+        return held and not self._is_late(began)
+
+    def _is_late(self, began: float) -> bool:
+        """Tell whether a lease asked for at `began` (monotonic) may end before a request that is sent now."""
+        return time.monotonic() - began > self._lease_seconds / 2
 
     # Settling
 

@@ -18,7 +18,6 @@ from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.warnings import warnings
 from holdfast.clock import iso
 from holdfast.tokens import Live, PlainAsk
-from holdfast.vault.sealed import CannotOpen
 
 if TYPE_CHECKING:
     from holdfast.access import Principal
@@ -53,7 +52,7 @@ class TokenLane:
         ask = _ask(first, key, slug)
         try:
             found = None if ask is None else await self._plain.read(ask)
-        except CannotOpen as error:
+        except Exception as error:  # a stored token that was altered, no token just now, a database that went away
             await self.operations.refuse(send, error, ask.request_id if ask else "")
             return
         if ask is None or found is None:
