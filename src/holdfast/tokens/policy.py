@@ -10,7 +10,8 @@ from holdfast.accounts.expiry import MARGIN_SHARE
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
 
-LONGEST_BACKOFF = 900.0
+LONGEST_BACKOFF = 120.0
+"""Who reads an ended token waits for it too, when the provider is back. What the provider itself asks for is kept to."""
 FIRST_BACKOFF = 2.0
 
 
