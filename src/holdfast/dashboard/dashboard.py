@@ -1,27 +1,37 @@
 """The dashboard put together: its parts, its pages, its routes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from holdfast.access import Keys
+from holdfast import __version__
+from holdfast.access import Clients, Keys
 from holdfast.access import store as access_store
 from holdfast.access.administrators import Administrators, SigningIn
+from holdfast.accounts import Bulk
 from holdfast.accounts.removal import Removal
 from holdfast.clock import Clock
-from holdfast.connections import Connections
+from holdfast.connections import ClientFactory, Connections
+from holdfast.connections.checkup import CheckUp
+from holdfast.connections.definitions import Definitions
 from holdfast.dashboard.frame import Frame, environment_url
 from holdfast.dashboard.pages.connections import ConnectionPages
+from holdfast.dashboard.pages.custom_providers import CustomProviderPages
 from holdfast.dashboard.pages.keys import KeyPages
 from holdfast.dashboard.pages.overview import OverviewPages
 from holdfast.dashboard.pages.people import PeoplePages
 from holdfast.dashboard.pages.providers import ProviderPages
+from holdfast.dashboard.pages.settings import SettingsPages
+from holdfast.dashboard.pages.webhooks import WebhookPages
 from holdfast.dashboard.signing_in import SignInPages
 from holdfast.errors import NotFound
 from holdfast.providers.loader import Catalog
 from holdfast.storage import Database
+from holdfast.webhooks import Endpoints
+from holdfast.webhooks.deliveries.replay import Replay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +43,16 @@ class DashboardParts:
     people: Administrators
     signing_in: SigningIn
     keys: Keys
+    clients: Clients
     connections: Connections
+    factory: ClientFactory
     catalog: Catalog
     removal: Removal
+    bulk: Bulk
+    endpoints: Endpoints
+    replay: Replay
+    settings: Sequence[tuple[str, str]]
+    """Each setting's variable and value, secrets taken out."""
     base_url: str
     app_name: str
     dev: bool
@@ -60,11 +77,22 @@ class Dashboard:
             *SignInPages(frame, parts.people, parts.signing_in, self._home).routes(),
             *OverviewPages(frame).routes(),
             *ProviderPages(frame, parts.database, parts.connections, parts.catalog).routes(),
-            *ConnectionPages(frame, parts.database, parts.connections, parts.removal).routes(),
-            *KeyPages(frame, parts.database, parts.keys).routes(),
+            *CustomProviderPages(frame, parts.database, self._definitions()).routes(),
+            *ConnectionPages(frame, parts.database, parts.connections, parts.removal, CheckUp(parts.factory)).routes(),
+            *WebhookPages(frame, parts.database, parts.endpoints, parts.replay).routes(),
+            *KeyPages(frame, parts.database, parts.keys, parts.clients).routes(),
+            *SettingsPages(frame, parts.database, parts.bulk, parts.settings, self._about()).routes(),
             *PeoplePages(frame, parts.database, parts.people).routes(),
             Route("/dashboard/{rest:path}", self._nothing, methods=["GET", "POST"]),
         ]
+
+    def _definitions(self) -> Definitions:
+        parts = self._parts
+        return Definitions(parts.database, parts.clock, parts.connections, allow_http=parts.dev)
+
+    def _about(self) -> dict[str, str]:
+        engine = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[self._parts.database.dialect]
+        return {"Version": __version__, "Database": engine, "Providers known": str(len(list(self._parts.catalog)))}
 
     async def _home(self) -> str:
         """Return the first environment's overview."""

@@ -47,6 +47,7 @@ _KIND = {"oauth": "OAUTH", "client_credentials": "OAUTH_M2M", "api_key": "API_KE
 
 class ScalekitRenderer:
     actions: frozenset[Action] = frozenset({*_NAMES, Action.ACCOUNT_CONNECTED})
+    names = NAMES
 
     def event_name(self, entry: Entry) -> str | None:
         if entry.action is Action.ACCOUNT_CONNECTED:
