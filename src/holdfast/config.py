@@ -115,6 +115,8 @@ class Config:
     """Seconds a webhook's receiver has to answer."""
     delivery_retries: str = ""
     """Seconds before each retry of a delivery, as `5,60,600`. Empty = twelve retries over three days."""
+    usage_interval: float = 5.0
+    """Seconds between two looks for entries of the log to count for the usage pages. 0 = this process counts none."""
     metrics: str = "off"
     """off, on or token: whether /metrics answers nobody, everybody, or who sends `metrics_token` as a bearer token."""
     metrics_token: str = field(default="", repr=False)
@@ -286,6 +288,10 @@ def _checked(config: Config) -> Config:
         (0 < config.delivery_timeout <= 60, "delivery_timeout must be above 0 and at most 60"),
         (_are_delays(config), "delivery_retries must be seconds, such as 5,60,600"),
         (config.checkpoint_interval >= 0, "checkpoint_interval must not be negative"),
+        (
+            config.usage_interval == 0 or 0.05 <= config.usage_interval <= 600,
+            "usage_interval must be 0, or 0.05 to 600",
+        ),
         (config.metrics in ("off", "on", "token"), "metrics must be off, on or token"),
         (
             config.metrics != "token" or len(config.metrics_token) >= 16,

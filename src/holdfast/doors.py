@@ -18,6 +18,7 @@ from holdfast.connect import ConnectPages
 from holdfast.dashboard import Dashboard, DashboardParts
 from holdfast.lab import sandbox_routes
 from holdfast.rooms import SANDBOX_PATH, Rooms
+from holdfast.scrape import Scrape
 
 
 def open_doors(rooms: Rooms) -> ASGIApp:
@@ -101,6 +102,8 @@ def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> Router:
             bulk=rooms.bulk,
             endpoints=rooms.endpoints,
             replay=rooms.replay,
+            resting=rooms.gate.resting_endpoints,
+            public_status=config.status_page == "public",
             settings=config.shown(),
             base_url=config.base_url,
             app_name=config.app_name,
@@ -113,6 +116,7 @@ def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor) -> Router:
         Route("/openapi.json", workos.openapi, methods=["GET"]),
         Route("/openapi/scalekit.json", scalekit.openapi, methods=["GET"]),
         Route("/healthz", _alive, methods=["GET"]),
+        Route("/metrics", Scrape(rooms.database, rooms.clock, config).answer, methods=["GET"]),
         Route("/readyz", rooms.readiness.answer, methods=["GET"]),
     ]
     if rooms.sandbox is not None:

@@ -1,6 +1,6 @@
 """The dashboard put together: its parts, its pages, its routes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -25,6 +25,8 @@ from holdfast.dashboard.pages.overview import OverviewPages
 from holdfast.dashboard.pages.people import PeoplePages
 from holdfast.dashboard.pages.providers import ProviderPages
 from holdfast.dashboard.pages.settings import SettingsPages
+from holdfast.dashboard.pages.status import StatusPage
+from holdfast.dashboard.pages.usage import UsagePages
 from holdfast.dashboard.pages.webhooks import WebhookPages
 from holdfast.dashboard.signing_in import SignInPages
 from holdfast.errors import NotFound
@@ -51,6 +53,9 @@ class DashboardParts:
     bulk: Bulk
     endpoints: Endpoints
     replay: Replay
+    resting: Callable[[], frozenset[str]]
+    """The providers' hosts that are left alone just now."""
+    public_status: bool
     settings: Sequence[tuple[str, str]]
     """Each setting's variable and value, secrets taken out."""
     base_url: str
@@ -79,6 +84,8 @@ class Dashboard:
             *ProviderPages(frame, parts.database, parts.connections, parts.catalog).routes(),
             *CustomProviderPages(frame, parts.database, self._definitions()).routes(),
             *ConnectionPages(frame, parts.database, parts.connections, parts.removal, CheckUp(parts.factory)).routes(),
+            *StatusPage(frame, parts.database, parts.connections, parts.resting, public=parts.public_status).routes(),
+            *UsagePages(frame, parts.database).routes(),
             *WebhookPages(frame, parts.database, parts.endpoints, parts.replay).routes(),
             *KeyPages(frame, parts.database, parts.keys, parts.clients).routes(),
             *SettingsPages(frame, parts.database, parts.bulk, parts.settings, self._about()).routes(),

@@ -7,9 +7,11 @@ No transaction is open while the provider is asked. The late writer of a lost le
 
 import asyncio
 import contextlib
+import time
 
 import structlog
 
+from holdfast import metrics
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts import store as account_store
 from holdfast.clock import Clock
@@ -52,6 +54,15 @@ POLL_SECONDS = 0.05
 """How often to look whether another process, which holds the lease, has finished."""
 UNSENT_RETRY_SECONDS = 0.2
 """A request that never left may simply be sent again; once, so that a caller is not kept waiting."""
+
+
+_WORDS: dict[type, str] = {
+    Refreshed: "refreshed",
+    RetryAt: "retry",
+    NeedsReauthorization: "needs_reauthorization",
+    Misconfigured: "misconfigured",
+    Gone: "gone",
+}
 
 
 class _Busy:
@@ -137,18 +148,26 @@ class Refresher:
         await self._vault.ready(seen.environment_id)
         plain = None if force else await self._turns.take(seen)
         if plain is not None:
-            return await self._settle(plain, await self._ask(plain))
+            return await self._counted(plain)
         waited = 0.0
         while True:
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
             if isinstance(turn, Turn):
-                return await self._settle(turn, await self._ask(turn))
+                return await self._counted(turn)
             if not isinstance(turn, _Busy):
                 return turn
             if waited > self._lease_seconds * 1.5:
                 return RetryAt(self._clock.now() + 1, "another process is refreshing this account", asked=False)
             await asyncio.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
+
+    async def _counted(self, turn: Turn) -> RefreshOutcome:
+        began = time.monotonic()
+        outcome = await self._ask(turn)
+        metrics.REFRESH_SECONDS.note(time.monotonic() - began)
+        result = await self._settle(turn, outcome)
+        metrics.REFRESHES.add(_WORDS[type(result)])
+        return result
 
     # Taking the turn
 

@@ -13,7 +13,7 @@ from holdfast.access.administrators import Right
 from holdfast.connections.definitions import Definitions
 from holdfast.dashboard.frame import Frame, Visit, errors_of, status_of
 from holdfast.dashboard.pages.provider_form import FIELD_ROWS, entry_of, fields_of, slug_of
-from holdfast.errors import HoldfastError, Unprocessable
+from holdfast.errors import HoldfastError
 from holdfast.providers.entry import Provider
 from holdfast.storage import Database
 
@@ -142,10 +142,11 @@ _OURS = {"provider": "slug"}
 
 def _beside(error: HoldfastError) -> HoldfastError:
     """Put an error of the rules beside our field, in words that name no member of a wire."""
-    if error.code in ("provider_exists", "conflict") and not error.fields:
-        return _told("slug", error.message.replace(": leave custom_provider out, or choose", ": choose"))
-    if error.code == "host_in_use":
-        return _told("api_base_url", error.message)
+    alone = {"provider_exists": "slug", "conflict": "slug", "host_in_use": "api_base_url"}.get(error.code)
+    if alone is not None and not error.fields:
+        words = error.message.replace(": leave custom_provider out, or choose", ": choose")
+        error.fields = ({"field": alone, "message": words},)
+        return error
     fields = []
     for item in error.fields:
         found = _FIELD.fullmatch(item.get("field", ""))
@@ -155,10 +156,6 @@ def _beside(error: HoldfastError) -> HoldfastError:
         fields.append({"field": _OURS.get(name, name), "message": words})
     error.fields = tuple(fields)
     return error
-
-
-def _told(field: str, message: str) -> Unprocessable:
-    return Unprocessable(message, fields=[{"field": field, "message": message}])
 
 
 def _step_with(steps: Sequence[Step], errors: Mapping[str, str], here: Step, *, upto: int) -> Step | None:
