@@ -28,7 +28,7 @@ demo: $(VENV)/demo.stamp  ## Walk a whole journey: connect, read, expire, refres
 serve: $(VENV)/demo.stamp  ## Run a development server with the sandbox provider
 	@$(BIN)/holdfast serve --dev
 
-test: $(VENV)/dev.stamp browser pooler faketime lint  ## Install what the tests need, check types and lint, run all tests
+test: $(VENV)/dev.stamp browser pooler faketime promtool lint  ## Install what the tests need, check types and lint, run all tests
 	@$(BIN)/python -m pytest
 
 quick: $(VENV)/dev.stamp  ## Run the tests that need no Node and no browser
@@ -77,6 +77,13 @@ faketime:
 	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
 	    apt-get update -qq && apt-get install -y -qq faketime > /dev/null; } || \
 	  echo "No libfaketime here: the tests of clocks will say that they are skipped."
+# promtool comes with Debian's Prometheus, of which nothing is started.
+.PHONY: promtool
+promtool:
+	@command -v promtool > /dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends prometheus > /dev/null; } || \
+	  echo "No promtool here: the test of /metrics with it will say that it is skipped."
 
 lock:  ## Write the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

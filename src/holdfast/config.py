@@ -4,6 +4,7 @@ Rooms get the fields they need, never this value.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from holdfast.errors import Misconfigured
 
 MOST_WORKERS = 64
 """Far above what one machine can use of them; a slip of the finger is above that."""
+_SECRETS = frozenset({"metrics_token"})
+_PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,14 @@ class Config:
     """Seconds a webhook's receiver has to answer."""
     delivery_retries: str = ""
     """Seconds before each retry of a delivery, as `5,60,600`. Empty = twelve retries over three days."""
+    usage_interval: float = 5.0
+    """Seconds between two looks for entries of the log to count for the usage pages. 0 = this process counts none."""
+    metrics: str = "off"
+    """off, on or token: whether /metrics answers nobody, everybody, or who sends `metrics_token` as a bearer token."""
+    metrics_token: str = field(default="", repr=False)
+    """What a scraper of /metrics sends as its bearer token, with `metrics` = token. At least 16 characters."""
+    status_page: str = "private"
+    """private or public: whether /status, how providers do as seen from here, is for administrators or for all."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
     """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
@@ -144,6 +155,19 @@ class Config:
     def delivery_delays(self) -> tuple[float, ...]:
         """Return the seconds before each retry, none if the defaults apply. Raises ValueError."""
         return tuple(float(delay) for delay in self.delivery_retries.split(",") if delay.strip())
+
+    def shown(self) -> list[tuple[str, str]]:
+        """Return each setting's variable and value for people to read; what is secret in it is left out."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values["database"] = _PASSWORD.sub(r"\1:<sealed>@", self.database_url())
+        values["provider_origins"] = ", ".join(f"{a}={b}" for a, b in self.provider_origins.items())
+        return [
+            (
+                f"HOLDFAST_{name.upper()}",
+                "<sealed>" if name in _SECRETS and value else "" if value is None else str(value),
+            )
+            for name, value in values.items()
+        ]
 
     def key_path(self) -> Path:
         return self.key_file or self.data_dir / "holdfast.key"
@@ -264,6 +288,16 @@ def _checked(config: Config) -> Config:
         (0 < config.delivery_timeout <= 60, "delivery_timeout must be above 0 and at most 60"),
         (_are_delays(config), "delivery_retries must be seconds, such as 5,60,600"),
         (config.checkpoint_interval >= 0, "checkpoint_interval must not be negative"),
+        (
+            config.usage_interval == 0 or 0.05 <= config.usage_interval <= 600,
+            "usage_interval must be 0, or 0.05 to 600",
+        ),
+        (config.metrics in ("off", "on", "token"), "metrics must be off, on or token"),
+        (
+            config.metrics != "token" or len(config.metrics_token) >= 16,
+            "metrics=token needs a metrics_token of at least 16 characters",
+        ),
+        (config.status_page in ("private", "public"), "status_page must be private or public"),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
     for holds, message in rules:

@@ -22,6 +22,7 @@ from holdfast.connect import ConnectPages, HandoffPages, MinePages
 from holdfast.dashboard import Dashboard, DashboardParts
 from holdfast.lab import sandbox_routes
 from holdfast.rooms import SANDBOX_PATH, Rooms
+from holdfast.scrape import Scrape
 
 
 def open_doors(rooms: Rooms) -> ASGIApp:
@@ -101,10 +102,19 @@ def dashboard_parts(rooms: Rooms) -> DashboardParts:
         people=rooms.people,
         signing_in=rooms.signing_in,
         keys=rooms.keys,
+        clients=rooms.clients,
         connections=rooms.connections,
+        factory=rooms.factory,
         catalog=rooms.catalog,
         removal=rooms.removal,
         vault=rooms.vault,
+        bulk=rooms.bulk,
+        endpoints=rooms.endpoints,
+        replay=rooms.replay,
+        resting=rooms.gate.resting_endpoints,
+        public_status=rooms.config.status_page == "public",
+        settings=rooms.config.shown(),
+        definitions=rooms.definitions,
         keeping=rooms.keeping,
         errands=rooms.errands,
         links=rooms.links,
@@ -142,6 +152,7 @@ def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor, widgets: Wi
         Route("/openapi.json", workos.openapi, methods=["GET"]),
         Route("/openapi/scalekit.json", scalekit.openapi, methods=["GET"]),
         Route("/healthz", _alive, methods=["GET"]),
+        Route("/metrics", Scrape(rooms.database, rooms.clock, config).answer, methods=["GET"]),
         Route("/readyz", rooms.readiness.answer, methods=["GET"]),
     ]
     if rooms.sandbox is not None:

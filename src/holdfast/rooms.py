@@ -24,6 +24,7 @@ from holdfast.events import Actor
 from holdfast.events.order import Order
 from holdfast.events.sealing import Checkpoints, Sealer
 from holdfast.events.sealing.checkpoints import line_sink
+from holdfast.events.usage import Roller
 from holdfast.lab import Sandbox, sandbox_provider
 from holdfast.outbound import Outbound, Streaming
 from holdfast.providers.loader import Catalog, load_catalog
@@ -88,6 +89,7 @@ class Rooms:
     keeping: Keeping
     bulk: Bulk
     errands: Errands
+    gate: Gate
     refresher: Refresher
     reader: TokenReader
     plain: RenewingReader
@@ -104,6 +106,7 @@ class Rooms:
     order: Order
     sealer: Sealer
     checkpoints: Checkpoints
+    roller: Roller
     endpoints: Endpoints
     planner: Planner
     sender: Sender
@@ -122,6 +125,7 @@ class Rooms:
                 (config.seal_interval, Loop(config.seal_interval, "sealing_failed", self.sealer.seal_all)),
                 (config.delivery_interval, Loop(config.delivery_interval, "delivery_failed", self.deliver)),
                 (True, Loop(ERRANDS_LOOK, "errands_failed", self.errands.take_up)),
+                (config.usage_interval, Loop(config.usage_interval, "usage_failed", self.roller.roll)),
                 (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),
             )
             if wanted
@@ -261,6 +265,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         keeping=keeping,
         bulk=Bulk(accounts),
         errands=Errands(accounts),
+        gate=gate,
         refresher=refresher,
         reader=reader,
         plain=RenewingReader(database, clock, plain, reader, refresher, min_ttl=config.min_ttl),
@@ -279,6 +284,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         checkpoints=Checkpoints(
             database, vault, clock, interval=config.checkpoint_interval, sink=line_sink(config.checkpoint_file)
         ),
+        roller=Roller(database, order),
         endpoints=Endpoints(database, vault, clock, dev=config.dev),
         planner=Planner(database, clock, order, renderers),
         sender=Sender(

@@ -15,6 +15,7 @@ from holdfast.accounts.store import idempotency
 from holdfast.authorization import store as attempt_store
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
+from holdfast.events.usage import store as usage
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.tokens import Forecast, Sweep
@@ -27,6 +28,8 @@ FORECAST_SECONDS = 300.0
 """What it tells of is days ahead."""
 DELIVERY_AFTERLIFE = 30 * 86400.0
 """Finished deliveries can be looked at and replayed for a month."""
+USAGE_AFTERLIFE = 400 * 86400.0
+"""Counts by the hour are kept a little longer than a year."""
 ATTEMPT_AFTERLIFE = 24 * 3600.0
 """Ended attempts are kept for a day, so that an old link can be told from an unknown one."""
 
@@ -107,6 +110,7 @@ class Worker:
             attempt_store.drop_pending(tx, now)
             attempts = attempt_store.forget_before(tx, now - ATTEMPT_AFTERLIFE)
             attempts += deliveries.forget_before(tx, now - DELIVERY_AFTERLIFE)
+            attempts += usage.forget_before(tx, int((now - USAGE_AFTERLIFE) // 3600))
             return attempts + idempotency.forget_before(tx, now - idempotency.LIFETIME)
 
         return await self._database.transact(work)

@@ -120,7 +120,7 @@ def test_an_open_intent_is_judged_by_the_providers_rotation(
 
 
 @pytest.mark.parametrize(
-    ("failures", "ceiling"), [(0, 2), (1, 4), (2, 8), (5, 64), (8, 512), (9, 900), (16, 900), (10_000, 900)]
+    ("failures", "ceiling"), [(0, 2), (1, 4), (2, 8), (5, 64), (6, 120), (8, 120), (16, 120), (10_000, 120)]
 )
 def test_the_wait_grows_with_the_failures_up_to_a_quarter_of_an_hour(failures: int, ceiling: float) -> None:
     waits = [policy.backoff(failures) for _ in range(300)]

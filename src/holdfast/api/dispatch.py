@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast import ids
+from holdfast import ids, metrics
 from holdfast.access import Principal
 from holdfast.api.decoding import BodyDecoder, QueryDecoder
 from holdfast.api.intake import MethodNotAllowed, log_unexpected, named, read_body
@@ -76,13 +76,18 @@ class Dispatcher:
                 raise MethodNotAllowed(scope["method"], match)
             answer = await self._answer(match, scope, receive, request_id)
         except Exception as error:
-            await self.refuse(send, error, request_id, head=scope["method"] == "HEAD")
+            operation = match.operation.id if isinstance(match, Match) else ""
+            await self.refuse(send, error, request_id, head=scope["method"] == "HEAD", operation=operation)
             return
+        metrics.REQUESTS.add(match.operation.id, str(answer.status))
         await _send(send, answer, request_id, head=scope["method"] == "HEAD")
 
-    async def refuse(self, send: Send, error: Exception, request_id: str, *, head: bool = False) -> None:
-        """Answer with an error in the door's shape."""
+    async def refuse(
+        self, send: Send, error: Exception, request_id: str, *, head: bool = False, operation: str = ""
+    ) -> None:
+        """Answer with an error in the door's shape. `operation` is what was asked for, where that is known."""
         rendered = self._rendered(error, request_id)
+        metrics.REQUESTS.add(operation or "other", str(rendered.status))
         await _send(send, Answer(rendered.status, rendered.body, rendered.headers), request_id, head=head)
 
     def parameter(self, operation_id: str, method: str, raw_path: str, name: str) -> str | None:

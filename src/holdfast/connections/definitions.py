@@ -33,7 +33,7 @@ class Definitions:
         self, environment_id: str, provider: Provider, notes: Mapping[str, Any], actor: Actor, request_id: str = ""
     ) -> Custom:
         """Define a provider by itself: it stays until it is deleted. Raises Invalid, or Conflict for a taken slug."""
-        self._check(provider, exists=False)
+        self.check(provider, exists=False)
         now = self._clock.now()
 
         def work(tx: Tx) -> Custom:
@@ -64,7 +64,7 @@ class Definitions:
             if before is None:
                 raise NotFound(f"there is no custom provider '{slug}'")
             after = change(before)
-            self._check(after.provider, exists=True)
+            self.check(after.provider, exists=True)
             redefine(tx, environment_id, after.provider, actor, now, notes=after.notes, request_id=request_id)
             return after
 
@@ -89,7 +89,15 @@ class Definitions:
 
         await self._database.transact(work)
 
-    def _check(self, provider: Provider, *, exists: bool) -> None:
+    def find(self, tx: Tx, environment_id: str, slug: str) -> Provider:
+        """Return a custom provider. Raises NotFound."""
+        found = provider_store.get(tx, environment_id, slug)
+        if found is None:
+            raise NotFound(f"there is no custom provider '{slug}'")
+        return found
+
+    def check(self, provider: Provider, *, exists: bool = False) -> None:
+        """Raise Invalid or Conflict if the provider may not be defined like this."""
         custom.check_custom(
             provider,
             catalogue_has=lambda slug: self._built_in(slug) is not None,
@@ -127,11 +135,21 @@ def redefine(
     before = provider_store.get(tx, environment_id, provider.slug)
     if before is None:
         raise Invalid("custom_provider can be changed on custom providers only")
+    if custom.api_hosts(provider) - custom.api_hosts(before) and _used(tx, environment_id, provider.slug):
+        # Accounts' credentials were entrusted to the hosts there are, and the proxy would take them to the new one.
+        raise Conflict(
+            "connections use this provider, so its API cannot move to another host: define another provider",
+            code="host_in_use",
+        )
     provider_store.save(tx, environment_id, provider, now, notes)
     if custom.hosts(provider) - custom.hosts(before):
         # Secrets given for the old hosts are not sent to new ones: they have to be supplied again.
         store.clear_secrets(tx, environment_id, provider.slug, keep=keep, at=now)
     log.append(tx, provider_entry(environment_id, provider, Action.PROVIDER_CHANGED, actor, now, request_id))
+
+
+def _used(tx: Tx, environment_id: str, slug: str) -> bool:
+    return any(one.provider_slug == slug for one in store.all_of(tx, environment_id))
 
 
 def provider_entry(

@@ -1,31 +1,40 @@
 """The dashboard put together: its parts, its pages, its routes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from holdfast.access import Keys
+from holdfast import __version__
+from holdfast.access import Clients, Keys
 from holdfast.access import store as access_store
 from holdfast.access.administrators import Administrators, SigningIn
-from holdfast.accounts import Keeping
+from holdfast.accounts import Bulk, Keeping
 from holdfast.accounts.errands import Errands
 from holdfast.accounts.removal import Removal
 from holdfast.authorization import Links
 from holdfast.clock import Clock
-from holdfast.connections import Connections
+from holdfast.connections import ClientFactory, Connections
+from holdfast.connections.checkup import CheckUp
+from holdfast.connections.definitions import Definitions
 from holdfast.dashboard.frame import Frame, environment_url
 from holdfast.dashboard.pages.account import AccountPages
 from holdfast.dashboard.pages.account_new import AccountNewPages
 from holdfast.dashboard.pages.accounts import AccountsPages
 from holdfast.dashboard.pages.activity import ActivityPages
 from holdfast.dashboard.pages.connections import ConnectionPages
+from holdfast.dashboard.pages.custom_providers import CustomProviderPages
 from holdfast.dashboard.pages.environments import EnvironmentPages
 from holdfast.dashboard.pages.keys import KeyPages
 from holdfast.dashboard.pages.overview import OverviewPages
 from holdfast.dashboard.pages.people import PeoplePages
 from holdfast.dashboard.pages.providers import ProviderPages
+from holdfast.dashboard.pages.settings import SettingsPages
+from holdfast.dashboard.pages.status import StatusPage
+from holdfast.dashboard.pages.usage import UsagePages
+from holdfast.dashboard.pages.webhooks import WebhookPages
 from holdfast.dashboard.signing_in import SignInPages
 from holdfast.dashboard.story import Story
 from holdfast.errors import NotFound
@@ -33,6 +42,8 @@ from holdfast.providers.loader import Catalog
 from holdfast.storage import Database
 from holdfast.tokens import Refresher
 from holdfast.vault import Vault
+from holdfast.webhooks import Endpoints
+from holdfast.webhooks.deliveries.replay import Replay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +56,24 @@ class DashboardParts:
     people: Administrators
     signing_in: SigningIn
     keys: Keys
+    clients: Clients
     connections: Connections
+    factory: ClientFactory
+    definitions: Definitions
     catalog: Catalog
     removal: Removal
     keeping: Keeping
     errands: Errands
     links: Links
     refresher: Refresher
+    bulk: Bulk
+    endpoints: Endpoints
+    replay: Replay
+    resting: Callable[[], frozenset[str]]
+    """The providers' hosts that are left alone just now."""
+    public_status: bool
+    settings: Sequence[tuple[str, str]]
+    """Each setting's variable and value, secrets taken out."""
     base_url: str
     app_name: str
     dev: bool
@@ -82,11 +104,20 @@ class Dashboard:
             *AccountPages(frame, parts.database, parts.keeping, parts.links, parts.refresher, story).routes(),
             *ActivityPages(frame, parts.database, story).routes(),
             *ProviderPages(frame, parts.database, parts.connections, parts.catalog).routes(),
-            *ConnectionPages(frame, parts.database, parts.connections, parts.removal).routes(),
-            *KeyPages(frame, parts.database, parts.keys).routes(),
+            *CustomProviderPages(frame, parts.database, parts.definitions).routes(),
+            *ConnectionPages(frame, parts.database, parts.connections, parts.removal, CheckUp(parts.factory)).routes(),
+            *StatusPage(frame, parts.database, parts.connections, parts.resting, public=parts.public_status).routes(),
+            *UsagePages(frame, parts.database).routes(),
+            *WebhookPages(frame, parts.database, parts.endpoints, parts.replay).routes(),
+            *KeyPages(frame, parts.database, parts.keys, parts.clients).routes(),
+            *SettingsPages(frame, parts.database, parts.bulk, parts.settings, self._about()).routes(),
             *PeoplePages(frame, parts.database, parts.people).routes(),
             Route("/dashboard/{rest:path}", self._nothing, methods=["GET", "POST"]),
         ]
+
+    def _about(self) -> dict[str, str]:
+        engine = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[self._parts.database.dialect]
+        return {"Version": __version__, "Database": engine, "Providers known": str(len(list(self._parts.catalog)))}
 
     async def _home(self) -> str:
         """Return the first environment's overview."""

@@ -10,6 +10,7 @@ from holdfast.clock import Clock
 
 _FLASHES = {
     "saved": "Saved.",
+    "moved": "Saved. It moved to another host, so client secrets were cleared: enter them again at its connections.",
     "deleted": "Deleted.",
     "made": "Made.",
     "enabled": "Enabled.",
@@ -34,6 +35,29 @@ STATUS_WORDS = {
     "suspended": ("Suspended", "off", "An administrator paused it."),
 }
 
+EVENT_WORDS = {
+    "connected": "An account works: connected, or connected again",
+    "created": "An account was connected for the first time",
+    "updated": "An account's settings or credential were changed",
+    "deleted": "An account was disconnected or deleted",
+    "disconnected": "An account was disconnected or deleted",
+    "reauthorization_needed": "Its owner has to connect it again",
+    "connection_failed": "Somebody tried to connect, and it failed",
+    "add_failed": "Adding one more account failed",
+    "status_updated": "An account's status changed",
+    "magic_link_generated": "A link was made for a user to connect with",
+    "token_refresh_succeeded": "A token was renewed; at many accounts, many of these",
+    "token_refresh_failed": "A token could not be renewed",
+}
+"""By the last part of an event's name."""
+
+DELIVERY_WORDS = {
+    "delivered": ("Delivered", "good", "The receiver answered 2xx."),
+    "due": ("On its way", "wait", "It is sent, or sent again, at its time."),
+    "waiting": ("Waiting", "off", "An earlier one of the same account goes first."),
+    "dead": ("Failed", "bad", "Given up after the last retry. It can be sent again."),
+}
+
 
 def flash(name: str) -> str:
     return _FLASHES.get(name, "")
@@ -46,6 +70,7 @@ def filters(clock: Clock) -> dict[str, Callable[..., Any]]:
         "count": count,
         "duration": duration,
         "status": status,
+        "delivery": delivery,
         "initials": initials,
         "hue": hue,
     }
@@ -98,6 +123,12 @@ def count(number: float) -> str:
 def status(name: str) -> Markup:
     """Return a status as a chip that says it in a word and in a colour."""
     word, tone, meaning = STATUS_WORDS.get(name, (name.capitalize(), "off", ""))
+    return Markup('<span class="chip {}" title="{}">{}</span>').format(tone, meaning, word)
+
+
+def delivery(name: str) -> Markup:
+    """Return a delivery's status as a chip."""
+    word, tone, meaning = DELIVERY_WORDS.get(name, (name, "off", ""))
     return Markup('<span class="chip {}" title="{}">{}</span>').format(tone, meaning, word)
 
 

@@ -30,6 +30,8 @@ def check_custom(
             raise Conflict(
                 f"'{provider.slug}' is a built-in provider: leave custom_provider out, or choose another slug"
             )
+    if provider.api is not None:
+        _check_url("api_base_url", provider.api.base_url, allow_http)
     dialect = provider.oauth2
     if dialect is None:
         return
@@ -76,3 +78,10 @@ def _hosts(provider: Provider) -> Iterable[str]:
     for url in (dialect.authorize_url, dialect.token_url, dialect.refresh_url):
         if url:
             yield urlsplit(url).netloc.lower()
+
+
+def api_hosts(provider: Provider) -> frozenset[str]:
+    """Return the hosts that accounts' credentials go to when the API is called."""
+    if provider.api is None:
+        return frozenset()
+    return frozenset({urlsplit(provider.api.base_url).netloc.lower(), *provider.api.hosts})

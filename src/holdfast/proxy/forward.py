@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from holdfast import metrics
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
 from holdfast.events import Action, Entry
@@ -252,6 +253,8 @@ class _Close:
     def write(self, status: int, received: int, outcome: str) -> None:
         if not self.written:
             self.written = True
+            metrics.PROXY_CALLS.add(f"{status // 100}xx" if status and not outcome else "failed")
+            metrics.PROXY_SECONDS.note(time.monotonic() - self.began)
             self.proxy.leave(self.held.account_id, self.proxy.entry(self, status, received, outcome))
 
 

@@ -140,6 +140,13 @@ class Gate:
         waiting = {provider: len(line) for provider, line in self._waiting.items()}
         return View(self._clock.now(), self._closed, self._per_provider, dict(self._health), waiting)
 
+    def resting_endpoints(self) -> frozenset[str]:
+        """Return the hosts that this process leaves alone now, after failures in a row."""
+        now = self._clock.now()
+        return frozenset(
+            name for (kind, name), one in self._health.items() if kind == "endpoint" and now < one.rests_until
+        )
+
     def rest(self, lane: Lane, until: float) -> None:
         """Leave the lane's client alone: it is refused."""
         key = ("client", lane.client)

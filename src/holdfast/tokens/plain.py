@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from holdfast import ids
+from holdfast import ids, metrics
 from holdfast.accounts import Account
 from holdfast.clock import Clock
 from holdfast.connections import Connections
@@ -130,6 +130,7 @@ class PlainReader:
             while self._waiting:
                 batch, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
                 answers = await self._look([ask for ask, _ in batch])
+                metrics.READS.add("ok", by=len(answers) - answers.count(None))
                 for (_, answer), found in zip(batch, answers, strict=True):
                     if not answer.done():
                         answer.set_result(found)

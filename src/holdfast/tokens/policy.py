@@ -11,7 +11,7 @@ from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
 
 LONGEST_BACKOFF = 120.0
-"""Who reads an ended token waits for it too, when the provider is back. What the provider itself asks for is kept to."""
+"""Who reads an ended token waits as long, when the provider is back. What the provider itself asks for is kept to."""
 FIRST_BACKOFF = 2.0
 
 

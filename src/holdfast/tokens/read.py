@@ -4,6 +4,7 @@ that is durable, and not before."""
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from holdfast import metrics
 from holdfast.access import store as access_store
 from holdfast.accounts import Account, Accounts, Owner, Reason, Status, select_account
 from holdfast.accounts import store as account_store
@@ -99,6 +100,7 @@ class TokenReader:
         await self._vault.ready(ask.environment_id)
         found = await self._database.transact(lambda tx: self._look(tx, ask, settled=False))
         if isinstance(found, Inactive):
+            metrics.READS.add(found.why)
             return found
         if isinstance(found.decision, policy.Renew):
             outcome = await self._refresher.refresh(found.account)
@@ -177,6 +179,7 @@ class TokenReader:
         secret = await self._vault.open_fresh(account.access, account.access_place())
         if decision.due:
             self._refresher.start(account)
+        metrics.READS.add("ok")
         return Vended(
             account=account,
             secret=secret,
@@ -187,6 +190,7 @@ class TokenReader:
         )
 
     def _not_now(self, outcome: RetryAt | Misconfigured | None) -> Unavailable:
+        metrics.READS.add("unavailable")
         now = self._clock.now()
         match outcome:
             case RetryAt(at, why):

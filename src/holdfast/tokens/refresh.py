@@ -11,6 +11,7 @@ import time
 
 import structlog
 
+from holdfast import metrics
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts import store as account_store
 from holdfast.clock import Clock
@@ -53,6 +54,15 @@ POLL_SECONDS = 0.05
 """How often to look whether another process, which holds the lease, has finished."""
 UNSENT_RETRY_SECONDS = 0.2
 """A request that never left may simply be sent again; once, so that a caller is not kept waiting."""
+
+
+_WORDS: dict[type, str] = {
+    Refreshed: "refreshed",
+    RetryAt: "retry",
+    NeedsReauthorization: "needs_reauthorization",
+    Misconfigured: "misconfigured",
+    Gone: "gone",
+}
 
 
 class _Busy:
@@ -140,19 +150,27 @@ class Refresher:
         began = time.monotonic()
         plain = None if force else await self._turns.take(seen)
         if plain is not None:
-            return await self._settle(plain, await self._ask(plain, began), reading)
+            return await self._counted(plain, began, reading)
         waited = 0.0
         while True:
             began = time.monotonic()
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
             if isinstance(turn, Turn):
-                return await self._settle(turn, await self._ask(turn, began), reading)
+                return await self._counted(turn, began, reading)
             if not isinstance(turn, _Busy):
                 return turn
             if waited > self._lease_seconds * 1.5:
                 return RetryAt(self._clock.now() + 1, "another process is refreshing this account", asked=False)
             await asyncio.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
+
+    async def _counted(self, turn: Turn, began: float, reading: Reading | None) -> RefreshOutcome:
+        asked = time.monotonic()
+        outcome = await self._ask(turn, began)
+        metrics.REFRESH_SECONDS.note(time.monotonic() - asked)
+        result = await self._settle(turn, outcome, reading)
+        metrics.REFRESHES.add(_WORDS[type(result)])
+        return result
 
     # Taking the turn
 

@@ -131,6 +131,21 @@ class Endpoints:
         """Return the signing secret."""
         return await self._vault.open_fresh(endpoint.secret, endpoint.secret_place())
 
+    async def show(self, environment_id: str, endpoint_id: str, actor: Actor) -> list[Secret]:
+        """Return the signing secret, then the former one while it signs too. Who asked is on record. NotFound."""
+        now = self._clock.now()
+
+        def work(tx: Tx) -> Endpoint:
+            endpoint = _found(store.get(tx, environment_id, endpoint_id))
+            log.append(tx, endpoint_entry(endpoint, "secret_shown", actor, now))
+            return endpoint
+
+        endpoint = await self._database.transact(work)
+        secrets = [await self.reveal(endpoint)]
+        if endpoint.former_secret is not None and endpoint.signs_twice(now):
+            secrets.append(await self._vault.open_fresh(endpoint.former_secret, endpoint.former_place()))
+        return secrets
+
     def _check_url(self, url: str) -> None:
         try:
             parts = urlsplit(url)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection as Tx
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from holdfast.accounts.account import Account, Status
 from holdfast.accounts.store.table import account_of, accounts, is_account, values_of
@@ -101,6 +101,14 @@ def due(tx: Tx, *, now: float, limit: int, passing_over: Collection[str] = ()) -
         query = query.where(accounts.c.connection_id.not_in(list(passing_over)))
     query = query.order_by(accounts.c.sweep_at).limit(limit).with_for_update(skip_locked=True)
     return [account_of(row) for row in tx.execute(query)]
+
+
+def overdue(tx: Tx, now: float, most: int) -> tuple[int, float | None]:
+    """Return how many accounts the sweep has to look at, counted up to `most`, and since when the first is due."""
+    due = select(accounts.c.sweep_at).where(accounts.c.sweep_at <= now).order_by(accounts.c.sweep_at).limit(most)
+    found = due.subquery()
+    count, first = tx.execute(select(func.count(), func.min(found.c.sweep_at))).one()
+    return int(count), first
 
 
 def look_again(tx: Tx, these: Sequence[Account], at: float) -> None:

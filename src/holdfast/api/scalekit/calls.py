@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from holdfast import metrics
 from holdfast.access import AccessTokens
 from holdfast.api.bearers import Bearers
 from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit.descriptors import Message
-from holdfast.api.scalekit.faults import Unimplemented
+from holdfast.api.scalekit.faults import Unimplemented, render
 from holdfast.api.scalekit.rpc import Call, Rpc
 from holdfast.api.scalekit.rules import check
 from holdfast.errors import TooMany
@@ -24,6 +25,15 @@ class Caller:
         request_id: str,
     ) -> Message:
         """Return the reply. `parse` makes the request and is not called for somebody unknown. Raises HoldfastError."""
+        try:
+            reply = await self._answer(rpc, bearers, parse, request_id)
+        except Exception as error:
+            metrics.REQUESTS.add(rpc.method.name, render(error, request_id).code.name)
+            raise
+        metrics.REQUESTS.add(rpc.method.name, "OK")
+        return reply
+
+    async def _answer(self, rpc: Rpc, bearers: Sequence[str], parse: Callable[[], Message], request_id: str) -> Message:
         method = rpc.method
         if rpc.handler is None:
             raise Unimplemented(f"{method.name} is not implemented here")

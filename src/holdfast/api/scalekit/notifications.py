@@ -3,7 +3,7 @@
 import msgspec
 
 from holdfast import ids
-from holdfast.api.scalekit.event_bodies import ACTIONS, EVENT, event_body, event_name
+from holdfast.api.scalekit.event_bodies import ACTIONS, EVENT, KINDS, event_body, event_name
 from holdfast.api.scalekit.naming import provider_key
 from holdfast.events import Action, Entry
 
@@ -12,6 +12,7 @@ _encoder = msgspec.json.Encoder()
 
 class ScalekitRenderer:
     actions: frozenset[Action] = ACTIONS
+    names: frozenset[str] = frozenset(KINDS)
 
     def event_name(self, entry: Entry) -> str | None:
         return event_name(entry)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast import ids
+from holdfast import ids, metrics
 from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, Dispatcher
 from holdfast.api.workos.inputs import Vend
 from holdfast.api.workos.outputs import AccessToken, TokenReply
@@ -58,6 +58,7 @@ class TokenLane:
         if ask is None or found is None:
             await self._rest(scope, _again(first, receive), send)
             return
+        metrics.REQUESTS.add(OPERATION, "200")
         await _answer(scope, send, ask.request_id, found)
 
     def _slug(self, scope: Scope) -> str | None:

@@ -2,21 +2,16 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy.exc import IntegrityError
-
 from holdfast import ids
+from holdfast.access import redirect_uris
 from holdfast.access import store as access_store
 from holdfast.access.redirects import RedirectUri as Record
-from holdfast.access.redirects import split_redirect
 from holdfast.api.operations import Call, Nothing, Operation
 from holdfast.api.workos.inputs import CreateRedirectUri, PageQuery
 from holdfast.api.workos.naming import REDIRECT_URI, Cursor, bare
 from holdfast.api.workos.outputs import RedirectUri, RedirectUriList
 from holdfast.api.workos.parts import Parts
 from holdfast.clock import iso
-from holdfast.errors import Invalid, NotFound, Unprocessable
-from holdfast.events import Action, Entry
-from holdfast.events import store as log
 from holdfast.storage import Connection as Tx
 
 TAG = "Redirect URIs"
@@ -84,50 +79,16 @@ class RedirectUriOperations:
         return RedirectUriList(data=[_render(row, row.id == default) for row in rows], list_metadata=metadata)
 
     async def create(self, call: Call[Nothing, CreateRedirectUri]) -> RedirectUri:
-        try:
-            parts = split_redirect(call.body.uri)
-        except Invalid as error:
-            message = error.message.replace("return_to", "uri", 1)
-            raise Unprocessable(message, fields=[{"field": "uri", "code": "invalid"}]) from None
-        if parts.fragment:
-            raise Unprocessable("uri must not hold a fragment", fields=[{"field": "uri", "code": "invalid"}])
-        now = self.parts.clock.now()
-        record = Record(call.environment_id, ids.new_id(now), call.body.uri, now)
-
-        def work(tx: Tx) -> bool:
-            first = not access_store.list_redirect_uris(tx, call.environment_id)
-            access_store.add_redirect_uri(tx, record)
-            log.append(tx, self._entry(call, "created", record.uri))
-            return first
-
-        try:
-            return _render(record, await self.parts.database.transact(work))
-        except IntegrityError:
-            raise Unprocessable(
-                "this redirect URI is registered already", fields=[{"field": "uri", "code": "taken"}]
-            ) from None
+        parts, actor = self.parts, call.principal.actor()
+        made = await redirect_uris.register(
+            parts.database, parts.clock, call.environment_id, call.body.uri, actor, call.request_id
+        )
+        return _render(*made)
 
     async def delete(self, call: Call[Nothing, None]) -> None:
         uri_id = bare(REDIRECT_URI, call.path["id"], "redirect URI")
-
-        def work(tx: Tx) -> None:
-            if not access_store.delete_redirect_uri(tx, call.environment_id, uri_id):
-                raise NotFound("there is no such redirect URI")
-            log.append(tx, self._entry(call, "deleted", call.path["id"]))
-
-        await self.parts.database.transact(work)
-
-    def _entry(self, call: "Call[Nothing, object]", what: str, uri: str) -> Entry:
-        now = self.parts.clock.now()
-        return Entry(
-            environment_id=call.environment_id,
-            id=ids.new_id(now),
-            at=now,
-            action=Action.REDIRECT_URI_CHANGED,
-            actor=call.principal.actor(),
-            request_id=call.request_id,
-            data={"what": what, "uri": uri},
-        )
+        parts, actor = self.parts, call.principal.actor()
+        await redirect_uris.forget(parts.database, parts.clock, call.environment_id, uri_id, actor, call.request_id)
 
 
 def _render(record: Record, default: bool) -> RedirectUri:

@@ -1,6 +1,6 @@
 """Connections: our clients at providers. Choose a provider, register the redirect URI there, enter id and secret."""
 
-from typing import Any
+from typing import Any, Literal
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 from holdfast.access.administrators import Right
 from holdfast.accounts.removal import Removal
 from holdfast.connections import Connection, Connections, store
+from holdfast.connections.checkup import CheckUp
 from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import Client, ClientSupply, Effective, redirect_uri
 from holdfast.connections.settings import Changes, NewConnection
@@ -23,8 +24,11 @@ _HIDDEN = {"client_secret"}
 
 
 class ConnectionPages:
-    def __init__(self, frame: Frame, database: Database, connections: Connections, removal: Removal) -> None:
+    def __init__(
+        self, frame: Frame, database: Database, connections: Connections, removal: Removal, check_up: CheckUp
+    ) -> None:
         self._frame, self._database, self._connections, self._removal = frame, database, connections, removal
+        self._check_up = check_up
 
     def routes(self) -> list[BaseRoute]:
         frame = self._frame
@@ -34,6 +38,7 @@ class ConnectionPages:
             frame.post("connections/new/{slug}", self.create, Right.CONFIGURE),
             frame.get("connections/{id}", self.one),
             frame.post("connections/{id}", self.change, Right.CONFIGURE),
+            frame.post("connections/{id}/check", self.check, Right.CONFIGURE),
             frame.post("connections/{id}/enable", self.enable, Right.CONFIGURE),
             frame.post("connections/{id}/disable", self.disable, Right.CONFIGURE),
             frame.get("connections/{id}/delete", self.ask_delete, Right.CONFIGURE),
@@ -57,7 +62,7 @@ class ConnectionPages:
         return self._frame.page(visit, "connections.html", rows=rows, more=more, after=after, before=before)
 
     async def new(self, visit: Visit) -> Response:
-        return self._frame.page(visit, "connection_new.html", provider=await self._provider(visit), scopes_typed=None)
+        return self._frame.page(visit, "connection_new.html", provider=await self._provider(visit))
 
     async def create(self, visit: Visit) -> Response:
         provider = await self._provider(visit)
@@ -73,6 +78,7 @@ class ConnectionPages:
                     client_supply=supply if method == "oauth" else None,
                     client=_client(visit) if method == "oauth" and supply == "custom" else None,
                     scopes=_scopes(visit) if method == "oauth" else None,
+                    required_scopes=_scopes(visit, "required") if method == "oauth" else (),
                     enabled=bool(visit.text("enabled")),
                     description=visit.text("description") or None,
                     config={
@@ -90,7 +96,6 @@ class ConnectionPages:
                 _at_fields(error),
                 hidden=_HIDDEN,
                 provider=provider,
-                scopes_typed=visit.texts("scope"),
             )
         return self._frame.done(visit, f"connections/{made.id}", "made")
 
@@ -108,7 +113,7 @@ class ConnectionPages:
                 Changes(
                     description=visit.text("description") or None,
                     scopes=_scopes(visit) if connection.method == "oauth" else None,
-                    required_scopes=visit.texts("required") if connection.method == "oauth" else None,
+                    required_scopes=_scopes(visit, "required") if connection.method == "oauth" else None,
                     client=client,
                 ),
                 visit.signed_in.administrator.actor(),
@@ -118,6 +123,12 @@ class ConnectionPages:
                 visit, "connection.html", _at_fields(error), hidden=_HIDDEN, **await self._facts(visit)
             )
         return self._frame.done(visit, f"connections/{connection.id}", "saved")
+
+    async def check(self, visit: Visit) -> Response:
+        """Ask the provider about the connection, and show what came of it."""
+        _, effective, client = await self._database.transact(lambda tx: self._find(tx, visit))
+        checks = await self._check_up.run(effective, client)
+        return self._frame.page(visit, "connection.html", **{**await self._facts(visit), "checks": checks})
 
     async def enable(self, visit: Visit) -> Response:
         return await self._switch(visit, True)
@@ -177,6 +188,7 @@ class ConnectionPages:
             "client": client,
             "redirect_uri": redirect_uri(self._frame.base_url, connection),
             "offered": list(offered),
+            "checks": None,
         }
 
 
@@ -195,9 +207,13 @@ def _client(visit: Visit) -> ClientInput:
     return ClientInput(client_id, Secret(secret) if secret else None)
 
 
-def _scopes(visit: Visit) -> list[str]:
-    """Return what was ticked and what was typed, each once, in order."""
-    return list(dict.fromkeys([*visit.texts("scope"), *visit.text("more_scopes").replace(",", " ").split()]))
+def _scopes(visit: Visit, least: Literal["asked", "required"] = "asked") -> list[str]:
+    """Return the scopes that were chosen and those that were typed, each once, in order; or the required ones."""
+    levels = {"asked": ("asked", "required"), "required": ("required",)}[least]
+    chosen = [name.removeprefix("scope:") for name in visit.form if name.startswith("scope:")]
+    picked = [scope for scope in chosen if visit.text(f"scope:{scope}") in levels]
+    typed = visit.text("more_scopes").replace(",", " ").split() if least == "asked" else []
+    return list(dict.fromkeys([*picked, *typed]))
 
 
 _FIELDS = {

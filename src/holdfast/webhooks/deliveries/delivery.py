@@ -49,6 +49,8 @@ class Renderer(Protocol):
     """How a wire tells of entries. The doors know; what they know is handed in."""
 
     actions: frozenset[Action]
+    names: frozenset[str]
+    """Every event name of this wire."""
 
     def event_name(self, entry: Entry) -> str | None:
         """Return the wire's name of what happened, None if it has none."""

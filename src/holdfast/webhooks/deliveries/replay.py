@@ -29,6 +29,10 @@ class Replay:
     def __init__(self, database: Database, clock: Clock, renderers: Mapping[Dialect, Renderer]) -> None:
         self._database, self._clock, self._renderers = database, clock, renderers
 
+    def names(self, dialect: Dialect) -> list[str]:
+        """Return the events that an endpoint of this dialect can ask for, in a steady order."""
+        return sorted(self._renderers[dialect].names)
+
     async def page(
         self, environment_id: str, endpoint_id: str, *, limit: int, before: str | None = None, status: str | None = None
     ) -> list[Shown]:

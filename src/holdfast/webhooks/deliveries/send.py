@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from holdfast import metrics
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
 from holdfast.events import Actor, Entry
@@ -152,6 +153,7 @@ class Sender:
 
     async def _write_down(self, delivery: Delivery, outcome: Outcome) -> None:
         """Settle together with what else has come in meanwhile; there is one such transaction at a time."""
+        metrics.DELIVERIES.add("delivered" if isinstance(outcome, Delivered) else "failed")
         self._outcomes.append((delivery, outcome))
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._write())

@@ -7,7 +7,7 @@ that is finished rests on it.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, insert, select, text, update
+from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, func, insert, select, text, update
 
 from holdfast.storage.tables import Column, Count, Integer, String, Table, Text, Time, Ulid, environment_key, metadata
 from holdfast.webhooks.deliveries.delivery import Delivery
@@ -126,6 +126,13 @@ def list_deliveries(
         query = query.where(deliveries.c.status == status)
     order = deliveries.c.id.asc() if oldest else deliveries.c.id.desc()
     return [_delivery(row) for row in tx.execute(query.order_by(order).limit(limit))]
+
+
+def overdue(tx: Connection, now: float, most: int) -> tuple[int, float | None]:
+    """Return how many deliveries are due, counted up to `most`, and since when the first is."""
+    found = select(deliveries.c.due_at).where(deliveries.c.due_at <= now).limit(most).subquery()
+    count, first = tx.execute(select(func.count(), func.min(found.c.due_at))).one()
+    return int(count), first
 
 
 def put_back(tx: Connection, delivery: Delivery, *, due_at: float | None) -> bool:

@@ -531,6 +531,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("environment_id", "number", name=op.f("pk_seals")),
     )
     op.create_table(
+        "usage_hours",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("connection_id", sa.String(length=26), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("up_to_ms", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("ms", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "environment_id",
+            "hour",
+            "connection_id",
+            "action",
+            "outcome",
+            "up_to_ms",
+            name=op.f("pk_usage_hours"),
+        ),
+    )
+    op.create_table(
         "webhook_endpoints",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
