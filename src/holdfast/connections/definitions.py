@@ -26,6 +26,7 @@ class Definitions:
             allow_http=self._allow_http,
             exists=exists,
         )
+        custom.check_api(provider, allow_http=self._allow_http)
 
     def find(self, tx: Tx, environment_id: str, slug: str) -> Provider:
         """Return a custom provider. Raises NotFound."""
