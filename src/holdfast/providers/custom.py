@@ -30,8 +30,6 @@ def check_custom(
             raise Conflict(
                 f"'{provider.slug}' is a built-in provider: leave custom_provider out, or choose another slug"
             )
-    if provider.api is not None:
-        _check_url("api_base_url", provider.api.base_url, allow_http)
     dialect = provider.oauth2
     if dialect is None:
         return
@@ -45,6 +43,12 @@ def check_custom(
     for name, url in (*required.items(), ("refresh_token_url", dialect.refresh_url)):
         if url:
             _check_url(name, url, allow_http)
+
+
+def check_api(provider: Provider, *, allow_http: bool) -> None:
+    """Raise Invalid unless the provider's API, where it has one, is at a static URL."""
+    if provider.api is not None:
+        _check_url("api_base_url", provider.api.base_url, allow_http)
 
 
 def _check_url(name: str, url: str, allow_http: bool) -> None:

@@ -1,5 +1,6 @@
 """Webhooks: endpoints and their events, secrets, deliveries with what was sent and answered, and sending again."""
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from starlette.responses import RedirectResponse, Response
@@ -83,7 +84,7 @@ class WebhookPages:
     async def change(self, visit: Visit) -> Response:
         endpoint, events = await self._find(visit), visit.texts("event")
         try:
-            self._check(endpoint.dialect, events)
+            self._check(endpoint.dialect, events, endpoint.events)
             await self._update(visit, url=visit.text("url"), events=events)
         except HoldfastError as error:
             facts = {**await self._facts(visit), "ticked": events}
@@ -172,10 +173,10 @@ class WebhookPages:
             "ticked": list(ticked),
         }
 
-    def _check(self, dialect: Dialect, events: list[str]) -> None:
+    def _check(self, dialect: Dialect, events: list[str], already: Sequence[str] = ()) -> None:
         if not events:
             raise _wrong("event", "tick at least one event")
-        if not set(events) <= set(self._replay.names(dialect)):
+        if not set(events) <= {*self._replay.names(dialect), *already}:
             raise _wrong("event", f"these events are not of {DIALECTS[dialect][0]}: tick some of the list")
 
 
