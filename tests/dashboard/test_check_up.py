@@ -1,6 +1,7 @@
 """Testing a connection: what a real OpenID provider and the sandbox say of a client, a secret and a redirect URI."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from holdfast.connections import ClientFactory, Connection
 from holdfast.connections import store as connection_store
 from holdfast.connections.checkup import Check, CheckUp, judge_redirect, scope_checks
 from holdfast.connections.clients import ClientInput
+from holdfast.connections.connection import OwnerKind
 from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor
 from holdfast.http import Reply
@@ -17,7 +19,8 @@ from holdfast.ids import opaque
 from holdfast.oauth2.dialect import Dialect
 from holdfast.providers.entry import Provider
 from holdfast.secret import Secret
-from tests.dashboard.desk import Desk, sqlite_desk, words
+from tests.dashboard.desk import Desk, desk_on, sqlite_desk, words
+from tests.parts.emulate import Emulators
 from tests.parts.oidc_provider import OidcProvider
 
 __all__ = ["sqlite_desk"]
@@ -178,3 +181,29 @@ def test_offline_access_is_judged_by_what_is_known_of_the_provider() -> None:
     sends = replace(needs, scope_help={}, oauth2=replace(dialect, authorize_params={"access_type": "offline"}))
     assert offline(sends) == "good"
     assert offline(_provider()) == "unknown"
+
+
+@pytest.mark.node
+async def test_at_emulators_of_real_vendors_a_wrong_secret_is_told_from_a_good_one(
+    tmp_path: Path, emulators: Emulators
+) -> None:
+    async with desk_on(tmp_path, provider_origins=emulators.provider_origins()) as desk:
+        for slug in ("github", "google"):
+            good = emulators[slug]
+            pairs: tuple[tuple[OwnerKind, str], ...] = (("user", good.client_secret), ("organization", "wrong"))
+            for kind, secret in pairs:
+                connection = await desk.holdfast.connections.create(
+                    desk.holdfast.environment.id,
+                    NewConnection(
+                        provider_slug=slug,
+                        owner_kind=kind,
+                        client_supply="custom",
+                        client=ClientInput(good.client_id, Secret(secret)),
+                        enabled=True,
+                    ),
+                    Actor.system(),
+                )
+                found = await _checked(desk, connection)
+                assert found["Client id and secret"].finding == ("good" if kind == "user" else "bad")
+                assert found["Redirect URI"].finding == "unknown"  # they ask to sign in first
+                assert found["Offline access"].finding == "good"

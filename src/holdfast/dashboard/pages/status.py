@@ -4,6 +4,7 @@ A refused grant or a 4xx is somebody's own affair; what counts against a provide
 and an endpoint that is left alone after failures in a row.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -28,6 +29,7 @@ RECENT = 2
 """Hours that the verdict is about: the one that runs, and the one before."""
 FEWEST = 5
 """Attempts below which a share says nothing."""
+FRESH_SECONDS = 10.0
 Verdict = Literal["well", "shaky", "trouble", "unknown"]
 
 
@@ -52,6 +54,7 @@ class StatusPage:
     ) -> None:
         self._frame, self._database, self._connections = frame, database, connections
         self._resting, self._public = resting, public
+        self._kept: dict[bool, tuple[float, list[tuple[Provider, Tally, Tally]]]] = {}
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/status", self.answer, methods=["GET"])]
@@ -62,7 +65,7 @@ class StatusPage:
             return self._frame.to_sign_in(request)
         now = int(self._frame.clock.now() // HOUR)
         # Who a custom provider is, and that there is one, is its environment's own affair.
-        found = await self._database.transact(lambda tx: self._read(tx, now, with_custom=signed_in is not None))
+        found = await self._found(now, with_custom=signed_in is not None)
         resting = self._resting()
         shown = [
             Health(
@@ -76,6 +79,14 @@ class StatusPage:
         ]
         shown.sort(key=lambda one: (("trouble", "shaky", "well", "unknown").index(one.verdict), one.name.casefold()))
         return self._frame.plain_page("status.html", shown=shown, public=self._public)
+
+    async def _found(self, now: int, *, with_custom: bool) -> list[tuple[Provider, Tally, Tally]]:
+        """Read the counts; however many ask, strangers among them, the database is asked every few seconds."""
+        until, found = self._kept.get(with_custom, (0.0, []))
+        if time.monotonic() >= until:
+            found = await self._database.transact(lambda tx: self._read(tx, now, with_custom=with_custom))
+            self._kept[with_custom] = (time.monotonic() + FRESH_SECONDS, found)
+        return found
 
     def _read(self, tx: Tx, now: int, *, with_custom: bool) -> list[tuple[Provider, Tally, Tally]]:
         day = by_connection(_sums(tx, now, DAY))
