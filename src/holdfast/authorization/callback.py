@@ -85,12 +85,14 @@ class Callback:
     async def _land(self, find: _Find, params: Sequence[tuple[str, str]], browser: str | None) -> Landed:
         arrival = await self._arrive(find, params, browser)
         attempt, provider = arrival.attempt, arrival.effective.provider.name
+        consumed = False
         try:
             client, code = await self._judge(arrival, params)
             await self._consume(arrival)
+            consumed = True
             url = await self._exchange(arrival, client, code)
         except HoldfastError as error:
-            return await fail(self._accounts, attempt, arrival.effective, error)
+            return await fail(self._accounts, attempt, arrival.effective, error, consumed=consumed)
         return Landed(url, provider_name=provider)
 
     async def _arrive(self, find: _Find, params: Sequence[tuple[str, str]], browser: str | None) -> _Arrival:
@@ -186,13 +188,18 @@ class Callback:
         return found
 
 
-async def fail(accounts: Accounts, attempt: Attempt, effective: Effective, error: HoldfastError) -> Landed:
-    """Write the failure of an attempt down; return the way back for the browser."""
+async def fail(
+    accounts: Accounts, attempt: Attempt, effective: Effective, error: HoldfastError, *, consumed: bool = False
+) -> Landed:
+    """Write the failure of an attempt down; return the way back for the browser.
+
+    `consumed`: by whoever calls. One that another callback has consumed is that one's to end.
+    """
     provider_error = error.provider_error if isinstance(error, Failed) else None
     name, now = effective.connection.name, accounts.clock.now()
 
     def work(tx: Tx) -> None:
-        stages = (Stage.BEGUN, Stage.STARTED, Stage.CONSUMED)
+        stages = (Stage.BEGUN, Stage.STARTED, *((Stage.CONSUMED,) if consumed else ()))
         if store.advance(tx, emptied(attempt, Stage.FAILED), from_stages=stages):
             told = failure_entry(attempt, name, error.code, error.message, now, provider_error=provider_error)
             log.append(tx, told)

@@ -39,7 +39,7 @@ class Fill:
         try:
             url = await self._settle.settle(attempt, effective, credential, None, config)
         except HoldfastError as error:
-            return await fail(self._accounts, attempt, effective, error)
+            return await fail(self._accounts, attempt, effective, error, consumed=True)
         return Landed(url, provider_name=effective.provider.name)
 
     async def check(self, effective: Effective, typed: Mapping[str, str]) -> tuple[Credential, Mapping[str, str]]:

@@ -113,7 +113,10 @@ def effective(connection: Connection, provider: Provider, override: Override | N
     client_ref = connection.client_ref
     if connection.client_supply == "organization":
         client_ref = override.client_ref if override is not None else None
-    config = {**connection.config, **(override.config if override is not None else {})}
+    config = dict(connection.config)
+    if override is not None and connection.client_supply == "organization":
+        # With the operator's own client, another's config could send its secret to another's host.
+        config.update(override.config)
     return Effective(connection, provider, enabled, scopes, client_ref, config)
 
 

@@ -208,7 +208,10 @@ class Connections:
             )
 
         def work(tx: Tx) -> Connection:
-            before = self.find(tx, environment_id, name, owner_kind)
+            found = self.find(tx, environment_id, name, owner_kind)
+            before = store.by_id(tx, environment_id, found.id, lock="update")  # the whole row is written back
+            if before is None:
+                raise NotFound(f"there is no {owner_kind}-owned data integration '{name}'")
             if changes.client is not None and (before.method != "oauth" or before.client_supply != "custom"):
                 raise Invalid("credentials can be set on OAuth integrations with credentials of type custom only")
             connection = _changed(before, changes, now)
@@ -251,6 +254,7 @@ class Connections:
         change = changed_client(self._vault, connection, organization_id, existing, changes.client, now)
 
         def work(tx: Tx) -> Override:
+            store.by_id(tx, environment_id, connection.id, lock="update")  # one change of overrides at a time
             before = store.override(tx, environment_id, organization_id, name)
             provider = self.provider(tx, environment_id, connection.provider_slug)
             record = before or Override(

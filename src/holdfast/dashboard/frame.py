@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import structlog
 from starlette.datastructures import FormData, UploadFile
@@ -208,7 +208,9 @@ class Frame:
         if site is not None:
             return site in ("same-origin", "none")
         origin = request.headers.get("origin")
-        return origin is None or origin == self.base_url or urlsplit(origin).netloc == request.headers.get("host")
+        if origin is None or origin == self.base_url:
+            return True
+        return origin.partition("://")[2] == request.headers.get("host")
 
     async def _visit(self, request: Request, page: Page, right: Right, *, acting: bool = False) -> Response:
         signed_in = await self.who(request)

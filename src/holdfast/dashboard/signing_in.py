@@ -101,6 +101,9 @@ class SignInPages:
 
 def _next(text: str) -> str:
     """Return a page of the dashboard, or "" for anything else: a sign-in leads nowhere but here."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
     fine = not parts.scheme and not parts.netloc and parts.path.startswith("/dashboard/") and "\\" not in text
     return parts.path if fine else ""

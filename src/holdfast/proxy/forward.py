@@ -142,7 +142,8 @@ class Proxy:
                     elif self._may_renew(held.account_id):
                         fresh = await self._credentials.renewed(asked, held)
                     renewed = True
-                    if fresh is not None and asked.repeatable:
+                    # An account that was connected elsewhere meanwhile has a token for elsewhere.
+                    if fresh is not None and asked.repeatable and fresh.outlet.base == held.outlet.base:
                         exchange.close()
                         held = fresh
                         continue

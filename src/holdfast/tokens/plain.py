@@ -123,6 +123,7 @@ class PlainReader:
             account.connection_id,
             provider,
             account.updated_at,
+            not account.api_config,
         )
 
     async def _run(self) -> None:

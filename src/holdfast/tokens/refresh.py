@@ -307,8 +307,11 @@ class Refresher:
 
     async def _revoke_orphan(self, turn: Turn, grant: TokenGrant) -> None:
         """The account was deleted while we refreshed: deletion wins, and what was minted meanwhile is ended too."""
-        provider, _, _ = await self._prepared(turn)
-        await provider.revoke(grant.refresh_token or grant.access_token)
+        try:
+            provider, _, _ = await self._prepared(turn)
+            await provider.revoke(grant.refresh_token or grant.access_token)
+        except HoldfastError as error:
+            _log.warning("orphan_not_revoked", account=turn.account.id, error=error.code)
 
 
 def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool) -> RefreshOutcome | None:

@@ -70,6 +70,9 @@ class Administrators:
         email = checked_email(email)
         existing = await self._database.transact(lambda tx: store.by_email(tx, email))
         if by is not None:
+            for one in await self._database.transact(store.open_invitations):
+                if one.email == email:  # it would be replaced
+                    _check_rank(by, one.role)
             if existing is not None:
                 _check_rank(by, existing.role)
             _check_rank(by, role)
@@ -200,8 +203,19 @@ class Administrators:
 
         await self._database.transact(work)
 
-    async def withdraw(self, invitation_id: str) -> bool:
-        return await self._database.transact(lambda tx: store.drop_invitation(tx, invitation_id))
+    async def withdraw(self, invitation_id: str, by: Administrator) -> bool:
+        """Take an invitation back. False if it is gone. Raises Refused for one above one's own rights."""
+
+        def work(tx: Connection) -> bool:
+            found = next((one for one in store.open_invitations(tx) if one.id == invitation_id), None)
+            if found is None:
+                return False
+            _check_rank(by, found.role)
+            facts = {"email": found.email, "role": found.role.value, "withdrawn": True}
+            log.append(tx, _entry(Action.ADMINISTRATOR_INVITED, by.actor(), self._clock.now(), facts))
+            return store.drop_invitation(tx, invitation_id)
+
+        return await self._database.transact(work)
 
     def _theirs(self, tx: Connection, administrator_id: str, by: Administrator) -> Administrator:
         person = next((one for one in store.everyone(tx, lock=True) if one.id == administrator_id), None)

@@ -1,5 +1,6 @@
 """Whether a request keeps the rules that stand beside its fields in the .proto files."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -25,8 +26,11 @@ def check(request: Message) -> None:
 def _broken(message: Message, at: str) -> Iterator[Broken]:
     kind = message.DESCRIPTOR
     if kind.full_name.startswith("google.protobuf."):
-        if any("\0" in text for text in _texts(message)):
+        found = list(_texts(message))
+        if any("\0" in text for text in found):
             yield _bad(at.rstrip("."), "holds a NUL character", "pattern")
+        if _ENDLESS in found:
+            yield _bad(at.rstrip("."), "holds a number that JSON has no words for", "finite")
         return
     rules = WIRE.message_rules.get(kind.full_name)
     if rules is not None:
@@ -36,6 +40,10 @@ def _broken(message: Message, at: str) -> Iterator[Broken]:
             yield _bad(at + name, "one of its members is required", "required")
     for field in kind.fields:
         yield from _field(message, field, WIRE.field_rules.get(f"{kind.full_name}.{field.name}"), at + field.name)
+
+
+_ENDLESS = "\ufdd0"
+"""Stands for NaN and the infinities among the texts: a noncharacter, which no text of anybody's holds."""
 
 
 def _texts(message: Message) -> Iterator[str]:
@@ -52,6 +60,8 @@ def _texts(message: Message) -> Iterator[str]:
             held = message.WhichOneof("kind")
             if held == "string_value":
                 yield message.string_value
+            elif held == "number_value" and not math.isfinite(message.number_value):
+                yield _ENDLESS
             elif held in ("struct_value", "list_value"):
                 yield from _texts(getattr(message, held))
 

@@ -66,7 +66,7 @@ class PeoplePages:
         return self._frame.done(visit, "people", "enabled")
 
     async def withdraw(self, visit: Visit) -> Response:
-        await self._people.withdraw(visit.path["id"])
+        await self._people.withdraw(visit.path["id"], visit.signed_in.administrator)
         return self._frame.done(visit, "people", "deleted")
 
     async def me(self, visit: Visit) -> Response:

@@ -40,6 +40,10 @@ class Verifier:
     async def verify(self, environment_id: str, kept: Sequence[tuple[Checkpoint, bytes]] = ()) -> Verified:
         """Check every sealed entry, the chain, the stored checkpoints, and those `kept` elsewhere (with their keys)."""
         walk = _Walk()
+        # Before the walk: a server that runs beside it goes on sealing.
+        cursor = await self._database.transact(lambda tx: log.peek_cursor(tx, SEALED))
+        if cursor is not None and cursor.environment_id == environment_id:
+            walk.awaited = cursor.entry_id
         checkpoints = await self._database.transact(lambda tx: store.list_checkpoints(tx, environment_id))
         keys = await self._database.transact(lambda tx: store.keys(tx, environment_id))
         publics = {key.id: key.public for key in keys}
@@ -58,6 +62,8 @@ class Verifier:
                     break
                 walk.head = seal.head
                 walk.last_entry = seal.entry_ids[-1]
+                if walk.awaited in seal.entry_ids:
+                    walk.awaited = ""
             if len(seals) < PAGE:
                 break
         finding = finding or await self._tail(environment_id, walk, expected)
@@ -105,13 +111,12 @@ class Verifier:
         there = await self._database.transact(lambda tx: log.count_up_to(tx, environment_id, walk.position))
         if there != walk.head.total:
             return await self._slipped_in(environment_id, walk)
-        cursor = await self._database.transact(lambda tx: log.peek_cursor(tx, SEALED))
-        if cursor is not None and cursor.environment_id == environment_id and cursor.entry_id != walk.last_entry:
+        if walk.awaited:
             return Finding(
-                f"the log's tail is cut: {cursor.entry_id} was sealed last, and the chain ends with "
+                f"the log's tail is cut: {walk.awaited} was sealed last, and the chain ends with "
                 f"{walk.last_entry or 'nothing'}",
                 walk.head.number + 1,
-                cursor.entry_id,
+                walk.awaited,
             )
         return None
 
@@ -135,6 +140,8 @@ class _Walk:
     head: Head = Head()  # noqa: RUF009  (frozen)
     position: int = 0
     last_entry: str = ""
+    awaited: str = ""
+    """The entry that was sealed last when the walk began, until it is met."""
 
 
 def _against(head: Head, checkpoints: Sequence[Checkpoint]) -> Finding | None:

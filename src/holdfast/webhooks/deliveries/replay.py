@@ -66,10 +66,17 @@ class Replay:
         await self._database.transact(work)
 
     async def failed(self, environment_id: str, endpoint_id: str) -> int:
-        """Send all of an endpoint's dead deliveries again, each account's in their order; return how many."""
+        """Send all of an endpoint's dead deliveries again, each account's in their order; return how many.
+
+        Raises Conflict for an endpoint that is not enabled: they would be dead again at once.
+        """
 
         def work(tx: Tx) -> int:
-            endpoint_store.get(tx, environment_id, endpoint_id, lock=True)
+            endpoint = endpoint_store.get(tx, environment_id, endpoint_id, lock=True)
+            if endpoint is not None and endpoint.status != "enabled":
+                if total:
+                    return 0
+                raise Conflict("this endpoint is disabled: enable it first", code="endpoint_disabled")
             dead = store.list_deliveries(
                 tx, environment_id, endpoint_id, limit=MOST_AT_ONCE, status="dead", oldest=True
             )
