@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from holdfast.connections import store
-from holdfast.connections.connection import Client, Connection, Override
+from holdfast.connections.connection import Client, Connection, Override, effective
 from holdfast.ids import new_id
+from holdfast.providers.entry import Provider
 from holdfast.storage import Database
 from holdfast.vault import Sealed
 
@@ -208,3 +209,22 @@ async def test_an_override_belongs_to_one_organization_and_name(database: Databa
     assert await database.transact(lambda tx: store.override(tx, environment_id, "org", "forge")) == changed
     await database.transact(lambda tx: store.remove_overrides(tx, environment_id, "forge"))
     assert await database.transact(lambda tx: store.overrides_of(tx, environment_id, "org")) == {"other": unset}
+
+
+def test_an_organizations_config_goes_with_its_own_client_only() -> None:
+    theirs = Override(
+        environment_id="E",
+        id="O",
+        organization_id="org",
+        name="forge",
+        created_at=0,
+        updated_at=0,
+        config={"domain": "theirs"},
+        client_ref="THEIRS",
+    )
+    provider = Provider(slug="forge", name="Forge", auth="oauth2")
+    operators = a_connection("E", client_supply="custom", client_ref="OURS", config={"domain": "ours"})
+    assert effective(operators, provider, theirs).config == {"domain": "ours"}
+    own = a_connection("E", client_supply="organization", config={"domain": "ours"})
+    found = effective(own, provider, theirs)
+    assert (found.client_ref, found.config) == ("THEIRS", {"domain": "theirs"})

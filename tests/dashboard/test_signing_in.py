@@ -1,15 +1,16 @@
 """Signing in: the cookie, wrong passwords, one-time links, and the last owner."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from holdfast.access.administrators import Role
+from holdfast.access.administrators import Role, store
 from holdfast.app import build
 from holdfast.clock import FrozenClock
 from holdfast.config import Config, with_address
-from holdfast.errors import Conflict
+from holdfast.errors import Conflict, Refused
 from tests.dashboard.conftest import Place
 from tests.dashboard.person import PASSWORD, Person, owner_of
 
@@ -101,8 +102,27 @@ async def test_the_last_owner_can_neither_be_made_less_nor_switched_off(place: P
 
 
 async def test_signing_in_leads_to_pages_of_the_dashboard_only(place: Place) -> None:
-    for where in ("https://elsewhere.test/dashboard/", "//elsewhere.test/dashboard/", "/dashboard\\..\\x", "/lab"):
+    for where in (
+        "https://elsewhere.test/dashboard/",
+        "//elsewhere.test/dashboard/",
+        "/dashboard\\..\\x",
+        "/lab",
+        "//[",
+    ):
         async with Person(place.holdfast.config.base_url, "") as person:
             fields = {"email": "ada@example.com", "password": PASSWORD, "next": where}
             reply = await person.post("/dashboard/sign-in", fields)
             assert reply.headers["location"] == "/dashboard/default"
+
+
+async def test_an_administrator_takes_no_owners_invitation_back(place: Place) -> None:
+    people, database = place.holdfast.people, place.holdfast.database
+    invitation, _ = await people.invite("second@example.com", Role.OWNER, place.owner)
+    admin = replace(place.owner, role=Role.ADMIN)
+    with pytest.raises(Refused):
+        await people.withdraw(invitation.id, admin)
+    with pytest.raises(Refused):
+        await people.invite("second@example.com", Role.VIEWER, admin)
+    assert [one.id for one in await database.transact(store.open_invitations)] == [invitation.id]
+    assert await people.withdraw(invitation.id, place.owner)
+    assert await database.transact(store.open_invitations) == []

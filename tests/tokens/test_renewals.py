@@ -159,3 +159,11 @@ async def test_a_dead_grant_is_left_for_the_ordinary_read_to_explain(plain: Plai
     house.sandbox.revoke()
     assert await _reader(plain).read(_ask(plain, account)) is None
     assert Action.ACCOUNT_REAUTHORIZATION_NEEDED in await house.happened(account)
+
+
+async def test_a_renewed_read_knows_of_what_the_app_keeps_with_the_account(plain: Plain) -> None:
+    account = await _ended(plain, api_config={"base": "https://api.example.com"})
+    found = await _reader(plain).read(_ask(plain, account))
+    assert found is not None and not found.bare
+    again = await _reader(plain).read(_ask(plain, account))
+    assert again is not None and not again.bare

@@ -1,5 +1,6 @@
 """The chain on both engines: what somebody does to the log behind our back is named, entry by entry."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -248,3 +249,19 @@ async def test_the_private_key_is_stored_sealed_only(log: Log) -> None:
     (key,) = await log.database.transact(lambda tx: seal_store.keys(tx, log.environment_id))
     assert key.secret.data[0] == 1
     assert log.vault.open(key.secret, key.place()).reveal().encode() not in key.secret.data
+
+
+async def test_a_log_that_goes_on_growing_meanwhile_is_good(log: Log) -> None:
+    await log.sealed(MOST_ENTRIES * 2)
+    over = asyncio.Event()
+
+    async def write_on() -> None:
+        while not over.is_set():
+            await log.write(1)
+            await log.sealer.look()
+
+    writing = asyncio.ensure_future(write_on())
+    found = [(await log.verify()).finding for _ in range(20)]
+    over.set()
+    await writing
+    assert found == [None] * 20
