@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts.node import WIDGET
+from tests.parts.node import ensure_modules
 from tests.widgets.conftest import App
 from tests.widgets.site import site
 
@@ -25,7 +25,7 @@ async def _open(chrome: Any, app: App, origin: str, token: str, scheme: str = "l
 
 async def axe(page: Any) -> list[str]:
     """Return the serious findings of axe-core in a page."""
-    script = (WIDGET / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    script = (ensure_modules() / "axe-core" / "axe.min.js").read_text()
     await page.evaluate(f"{script}; undefined")  # by the debugger, as the page's policy allows no stranger's script
     found = await page.evaluate("axe.run()")
     return [item["id"] for item in found["violations"] if item["impact"] in ("serious", "critical")]

@@ -33,8 +33,13 @@ class Destination:
     url: str
 
 
-def check_return_to(url: str, registered: Iterable[str], *, exact: bool, dev: bool) -> Destination:
-    """Return the destination. Raises Invalid `invalid_return_to` or `return_to_requires_exact_match`."""
+def check_return_to(
+    url: str, registered: Iterable[str], *, exact: bool, dev: bool, own: str | None = None
+) -> Destination:
+    """Return the destination. `own`: our own address, whose pages (of that very port) plain flows may return to.
+
+    Raises Invalid `invalid_return_to` or `return_to_requires_exact_match`.
+    """
     parts = split_redirect(url)
     allowed = [split_redirect(uri) for uri in registered]
     if exact:
@@ -45,6 +50,8 @@ def check_return_to(url: str, registered: Iterable[str], *, exact: bool, dev: bo
             )
         return Destination(url)
     if dev and parts.hostname in _LOOPBACK:
+        return Destination(url)
+    if own is not None and (parts.scheme, parts.netloc) == urlsplit(own)[:2]:
         return Destination(url)
     if not any(_origin(parts) == _origin(other) for other in allowed):
         raise Invalid(

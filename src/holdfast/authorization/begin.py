@@ -115,9 +115,8 @@ class Begin:
                 )
             return
         registered = [item.uri for item in access_store.list_redirect_uris(tx, ask.environment_id)]
-        if not exact:
-            registered.append(self._base_url + "/")  # our own pages, where users see what they have connected
-        check_return_to(ask.return_to, registered, exact=exact, dev=self._dev)
+        # Users come back to our own pages too, where they see what they have connected.
+        check_return_to(ask.return_to, registered, exact=exact, dev=self._dev, own=self._base_url)
 
     def _check_target(self, tx: Tx, ask: Beginning, connection_id: str) -> None:
         """Refuse at once what could not be finished."""

@@ -74,6 +74,8 @@ WORDS: Mapping[Action, Words] = {
     Action.ENVIRONMENT_CHANGED: Words("access", "changed the environment's settings"),
     Action.MEMBERSHIP_CHANGED: Words("access", "changed a membership of an organization: {status}"),
     Action.REDIRECT_URI_CHANGED: Words("access", "changed the addresses that users may return to: {what} {uri}"),
+    Action.CORS_ORIGIN_CHANGED: Words("access", "changed the origins that the widget may run on: {what} {origin}"),
+    Action.WIDGET_SESSION_CREATED: Words("access", "opened a widget session for a user"),
     Action.WEBHOOK_ENDPOINT_CHANGED: Words("access", "changed the webhook endpoint {url}: {what}"),
     Action.ADMINISTRATOR_INVITED: Words("people", "invited {email} as {role}"),
     Action.ADMINISTRATOR_CREATED: Words("people", "became an administrator: {email}, {role}", "good"),
