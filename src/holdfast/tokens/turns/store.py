@@ -177,10 +177,12 @@ _POSTGRES_KINDS = dict.fromkeys(_PAIR, "text") | {
     **dict.fromkeys(("access", "grant"), "bytea"),
 }
 _OURS = "a.fence = q.fence AND a.credential_version = q.former_version AND a.status = 'active'"
+# The sweep's index names `look_at`: it stays where it is, if that is early enough, and the row touches no index.
 _NEW = """
     status = 'active', reason = NULL, detail = NULL, expires_at = q.expires_at,
     grant_expires_at = q.grant_expires_at, consent_ends_at = q.consent_ends_at, refresh_at = q.refresh_at,
-    sweep_at = q.sweep_at, refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
+    sweep_at = q.sweep_at, look_at = CASE WHEN a.look_at <= q.sweep_at THEN a.look_at ELSE q.sweep_at END,
+    refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
     warning = q.warning,
     intent_at = NULL, intent_print = NULL, credential_version = q.credential_version, updated_at = q.updated_at,
     version = a.version + 1, lease_owner = NULL, lease_until = NULL
