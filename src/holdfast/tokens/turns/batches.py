@@ -128,23 +128,26 @@ class Turns:
 
     async def _try_to_take(self, seen: Sequence[Account]) -> list[Turn | None]:
         """Take what is free and whose setting is known as it is now: the statement compares its stamp."""
-        asks: list[tuple[str, str, int, str | None, str]] = []
+        asks: list[tuple[int, str, int, str | None]] = []
+        used: dict[_Place, int] = {}
         able: list[tuple[int, _Setting, Secret | None]] = []
         for number, account in enumerate(seen):
-            setting = self._settings.get(_place(account))
+            place = _place(account)
+            setting = self._settings.get(place)
             if setting is None or _is_refused(setting.effective, account):
                 continue
             with contextlib.suppress(HoldfastError):  # its stored secret does not open
                 grant = grant_of(account, self._vault)
                 wanted = needs_intent(account, setting.effective.provider.lifetime)
                 intent = print_of(account, grant) if wanted else None
-                asks.append((account.environment_id, account.id, account.version, intent, setting.stamp))
+                asks.append((used.setdefault(place, len(used)), account.id, account.version, intent))
                 able.append((number, setting, grant))
         turns: list[Turn | None] = [None] * len(seen)
         if asks:
-            fences = await self._database.direct(Take(asks, self._owner, self._lease_seconds, self._clock.now()))
-            for place, fence in fences.items():
-                number, setting, grant = able[place]
+            settings = [(*place, self._settings[place].stamp) for place in used]
+            taking = Take(settings, asks, self._owner, self._lease_seconds, self._clock.now())
+            for at, fence in (await self._database.direct(taking)).items():
+                number, setting, grant = able[at]
                 turns[number] = Turn(seen[number], fence, setting.effective, setting.client, policy.Normal(), grant)
         return turns
 
