@@ -42,7 +42,6 @@ from holdfast.tokens.verdict import (
     Turn,
     fingerprint_of,
     grant_in,
-    grant_of,
     judge,
     needs_intent,
 )

@@ -115,8 +115,9 @@ def put_off(tx: Tx, now: float, most: int) -> int:
         update(accounts)
         .where(accounts.c.environment_id == these.c.environment_id, accounts.c.id == these.c.id)
         .values(look_at=accounts.c.sweep_at)
+        .returning(accounts.c.id)
     )
-    return done.rowcount
+    return len(done.all())
 
 
 def overdue(tx: Tx, now: float, most: int) -> tuple[int, float | None]:

@@ -62,7 +62,7 @@ accounts = Table(
     Column("notice_at", Time),
     Column("refresh_at", Time),
     Column("sweep_at", Time),
-    # When the sweep looks at the row, to find it due or to put the look off to `sweep_at`. Later than that only in a claim.
+    # When the sweep looks at the row, to find it due or to put the look off to `sweep_at`: later only in a claim.
     Column("look_at", Time),
     Column("refreshed_at", Time),
     Column("retry_at", Time),
