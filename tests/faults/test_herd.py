@@ -23,7 +23,7 @@ async def test_herd_of_tokens_that_end_in_one_second(rigs: Callable[..., Rig], f
     end = time.time() + form(90, 300)
     with closing(sqlite3.connect(rig.data_dir / "holdfast.db")) as database:
         database.execute(
-            "UPDATE accounts SET expires_at = ?, refresh_at = ?, sweep_at = ?", (end, end - 300, end - 300)
+            "UPDATE accounts SET expires_at = ?1, refresh_at = ?2, sweep_at = ?2, look_at = ?2", (end, end - 300)
         )
         database.commit()
     rig.change(HOLDFAST_SWEEP_INTERVAL="0.5")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import uvicorn
+from sqlalchemy import select
 from starlette.types import ASGIApp
 
 from holdfast.accounts import Account, Accounts, ClientCredential, Connecting, OAuthCredential, Owner
@@ -182,6 +183,12 @@ class House:
         return await self.holdfast.database.transact(
             lambda tx: account_store.get(tx, account.environment_id, account.id)
         )
+
+    async def look_at(self, account: Account) -> float | None:
+        """Return when the sweep is to look at the account, as the row has it."""
+        here = account_store.accounts.c.id == account.id
+        query = select(account_store.accounts.c.look_at).where(here)
+        return await self.holdfast.database.transact(lambda tx: tx.execute(query).scalar_one())
 
     def access_of(self, account: Account) -> str:
         assert account.access is not None

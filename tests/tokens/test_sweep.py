@@ -158,6 +158,37 @@ async def test_replicas_that_look_at_one_moment_get_different_accounts(house: Ho
     assert len(one) + len(two) + len(left) == 60
 
 
+async def test_what_was_renewed_for_a_read_is_swept_when_the_new_token_is_due_and_not_before(house: House) -> None:
+    _, account = await house.expired()
+    await house.holdfast.refresher.refresh(account)
+    assert await house.look_at(account) == sweep_at(account), "a refresh leaves the index alone"
+    due = sweep_at(await house.stored(account))
+    assert due is not None
+    database = house.holdfast.database
+    assert await database.transact(lambda tx: store.overdue(tx, house.clock.now(), 10)) == (0, None)
+    await _swept(house.holdfast)
+    assert house.requests == 1
+    assert await house.look_at(account) == due
+    house.clock.at = due - 1
+    await _swept(house.holdfast)
+    assert house.requests == 1
+    house.clock.advance(1)
+    await _swept(house.holdfast)
+    assert house.requests == 2
+
+
+async def test_looks_are_put_off_some_at_a_time_and_only_where_the_token_was_renewed(house: House) -> None:
+    accounts = await _connect(house, await house.connection(), 6)
+    house.clock.advance(4000)
+    for account in accounts[:5]:
+        await house.holdfast.refresher.refresh(account)
+    now, database = house.clock.now(), house.holdfast.database
+    moved = [await database.transact(lambda tx: store.put_off(tx, now, 3)) for _ in range(3)]
+    assert moved == [3, 2, 0]
+    due = await database.transact(lambda tx: store.due(tx, now=now, limit=10))
+    assert [account.id for account in due] == [accounts[5].id]
+
+
 async def test_what_a_crashed_process_had_claimed_comes_up_again(house: House) -> None:
     _, account = await house.expired()
     now = house.clock.now()

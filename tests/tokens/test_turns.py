@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast.accounts import Account, Status, store
+from holdfast.accounts.expiry import sweep_at
 from holdfast.connections.settings import Changes
 from holdfast.events import Action, Actor
 from holdfast.oauth2.replies import TokenGrant
@@ -171,6 +172,17 @@ async def test_a_settled_pair_is_stored_with_all_that_came_with_it_and_its_entry
     assert (entry.connection_id, entry.user_id) == (account.connection_id, account.owner.user_id)
     assert entry.data["scopes"] == ["read", "naïve"]
     assert entry.at == house.clock.now()
+
+
+async def test_a_token_that_is_due_before_a_claim_ends_is_looked_at_when_it_is_due(house: House) -> None:
+    account = await house.connect(await house.connection())
+    claimed_until = house.clock.now() + 5000
+    await house.holdfast.database.transact(lambda tx: store.look_again(tx, [account], claimed_until))
+    turns = _turns(house)
+    assert await _settle(house, turns, await _taken(turns, account), "1")
+    due = sweep_at(await house.stored(account))
+    assert due is not None
+    assert await house.look_at(account) == due < claimed_until
 
 
 async def test_a_batch_writes_what_is_ours_and_leaves_what_is_not(house: House) -> None:

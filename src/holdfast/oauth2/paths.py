@@ -13,7 +13,9 @@ def first(document: object, path: Path | None) -> object | None:
     """Return what `path` leads to, or None. Of several paths the first that leads to something counts."""
     if path is None:
         return None
-    for one in (path,) if isinstance(path, str) else path:
+    if isinstance(path, str):
+        return _follow(document, path)
+    for one in path:
         found = _follow(document, one)
         if found is not None:
             return found
@@ -21,7 +23,10 @@ def first(document: object, path: Path | None) -> object | None:
 
 
 def _follow(document: object, path: str) -> object | None:
-    for step in _steps(path):
+    steps = _steps(path)
+    if len(steps) == 1 and document.__class__ is dict:
+        return document.get(steps[0])  # type: ignore[attr-defined, no-any-return]
+    for step in steps:
         if isinstance(step, int):
             if not isinstance(document, Sequence) or isinstance(document, str) or step >= len(document):
                 return None

@@ -304,7 +304,9 @@ def _without(documents: Sequence[object], tokens: Sequence[Secret | None]) -> Ma
         match value:
             case str():
                 # JSON can spell half a character, which no database takes.
-                return "<sealed>" if value in sealed else value.encode(errors="replace").decode()
+                if value in sealed:
+                    return "<sealed>"
+                return value if value.isascii() else value.encode(errors="replace").decode()
             case None | bool() | int() | float():
                 return value
             case dict():

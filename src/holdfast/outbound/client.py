@@ -101,7 +101,7 @@ class Outbound:
         wire = await self._origins.connected(target, loop, ends)
         answer = _Answer(wire, loop, target.host, self._max_body, is_head=request.method == "HEAD")
         self._active.add(answer)
-        timer = loop.call_at(ends, answer.abort, ReplyLost(f"{target.host} took too long to answer."))
+        timer = loop.call_at(ends, answer.expire)
         try:
             wire.begin(answer, head + request.body if request.body else head)
             await answer.done
@@ -195,6 +195,9 @@ class _Answer:
             self.error = error
             self.let_go(whole=False)
             self._settle()
+
+    def expire(self) -> None:
+        self.abort(ReplyLost(f"{self._host} took too long to answer."))
 
     def let_go(self, *, whole: bool) -> None:
         """Give the connection back, or take it down if its answer was not read to the end."""

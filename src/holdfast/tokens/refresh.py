@@ -42,7 +42,6 @@ from holdfast.tokens.verdict import (
     Turn,
     fingerprint_of,
     grant_in,
-    grant_of,
     judge,
     needs_intent,
 )
@@ -231,11 +230,13 @@ class Refresher:
     async def _prepared(self, turn: Turn) -> tuple[ProviderClient, Secret | None, Secret | None]:
         account = turn.account
         values = {**account.config, **account.kept}
-        grant = grant_of(account, self._vault)
+        grant = turn.grant(self._vault)
         if account.method == "client_credentials":
             client_id = account.oauth_client_id or ""
             return self._factory.client_of_account(turn.effective, client_id, grant, values), None, None
-        access = self._vault.open(account.access, account.access_place()) if account.access else None
+        dialect = turn.effective.provider.oauth2
+        shown = dialect is not None and dialect.refresh_with_access_token is not None
+        access = self._vault.open(account.access, account.access_place()) if shown and account.access else None
         return await self._factory.client_for(turn.effective, turn.client, values), grant, access
 
     async def _send(self, turn: Turn, provider: ProviderClient, grant: Secret | None, access: Secret | None) -> Outcome:

@@ -30,6 +30,8 @@ CLAIM_SECONDS = 180.0
 """Longer than an account waits in a full queue at a slow provider; shorter than what is left of a common margin."""
 BATCH = 256
 """Rows a look reads at once: it bounds the rows locked, and what a look costs when all of them must wait."""
+MOST_PUT_OFF = 1024
+"""Rows in one look whose token was renewed since it was noted when to look: one statement, some 20 us for each."""
 AHEAD = 8
 """Times the process's cap that may be queued."""
 
@@ -124,6 +126,7 @@ class _Look:
     _known: dict[tuple[str, str], Effective | None] = field(default_factory=dict)
 
     def claim(self, tx: Tx) -> "_Look":
+        self.more |= account_store.put_off(tx, self.view.now, MOST_PUT_OFF) >= MOST_PUT_OFF
         while self.room > len(self.queued):
             limit = min(BATCH, self.room - len(self.queued))
             found = account_store.due(tx, now=self.view.now, limit=limit, passing_over=self.passed_over)

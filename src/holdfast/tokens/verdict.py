@@ -32,6 +32,12 @@ class Turn:
     client: Client | None
     intent: policy.Normal | policy.Resolve
 
+    opened: Secret | None = None
+    """The account's `grant` in clear, where it has been opened already."""
+
+    def grant(self, vault: Vault) -> Secret | None:
+        return grant_of(self.account, vault) if self.opened is None else self.opened
+
     @property
     def resolving(self) -> bool:
         return isinstance(self.intent, policy.Resolve)
@@ -92,7 +98,12 @@ def grant_of(account: Account, vault: Vault) -> Secret | None:
 
 
 def fingerprint_of(account: Account, vault: Vault) -> str:
-    return policy.fingerprint(grant_of(account, vault) or Secret(account.id))
+    return print_of(account, grant_of(account, vault))
+
+
+def print_of(account: Account, grant: Secret | None) -> str:
+    """Return what an intent remembers the grant by."""
+    return policy.fingerprint(grant or Secret(account.id))
 
 
 def needs_intent(turn_account: Account, lifetime: Lifetime) -> bool:
@@ -112,7 +123,7 @@ def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account
         intent_at=None,
         intent_print=None,
     )
-    former = grant_of(account, vault)
+    former = turn.grant(vault)
     credential = from_grant(grant, provider, account.scopes or turn.effective.scopes, now, former=former)
     if account.method == "client_credentials":
         return _minted(renewed, grant, former, credential.expires_at, vault, now)

@@ -22,6 +22,7 @@ _CREDENTIAL_COLUMNS = (
     "consent_ends_at",
     "refresh_at",
     "sweep_at",
+    "look_at",
     "refreshed_at",
     "retry_at",
     "failures",
@@ -91,6 +92,7 @@ def due(tx: Tx, *, now: float, limit: int, passing_over: Collection[str] = ()) -
     ours: `look_again` at a later time claims them.
     """
     query = select(accounts).where(
+        accounts.c.look_at <= now,
         accounts.c.sweep_at <= now,
         accounts.c.refresh_at <= now,
         accounts.c.status == Status.ACTIVE.value,
@@ -99,13 +101,29 @@ def due(tx: Tx, *, now: float, limit: int, passing_over: Collection[str] = ()) -
     )
     if passing_over:
         query = query.where(accounts.c.connection_id.not_in(list(passing_over)))
-    query = query.order_by(accounts.c.sweep_at).limit(limit).with_for_update(skip_locked=True)
+    query = query.order_by(accounts.c.look_at).limit(limit).with_for_update(skip_locked=True)
     return [account_of(row) for row in tx.execute(query)]
+
+
+def put_off(tx: Tx, now: float, most: int) -> int:
+    """Let the sweep look later at up to `most` accounts that were refreshed since it made a note of them; return how
+    many they were. Rows that another process has under its hands are left for another time."""
+    key = (accounts.c.environment_id, accounts.c.id)
+    late = select(*key).where(accounts.c.look_at <= now, accounts.c.sweep_at > now).order_by(accounts.c.look_at)
+    these = late.limit(most).with_for_update(skip_locked=True).cte("late")
+    done = tx.execute(
+        update(accounts)
+        .where(accounts.c.environment_id == these.c.environment_id, accounts.c.id == these.c.id)
+        .values(look_at=accounts.c.sweep_at)
+        .returning(accounts.c.id)
+    )
+    return len(done.all())
 
 
 def overdue(tx: Tx, now: float, most: int) -> tuple[int, float | None]:
     """Return how many accounts the sweep has to look at, counted up to `most`, and since when the first is due."""
-    due = select(accounts.c.sweep_at).where(accounts.c.sweep_at <= now).order_by(accounts.c.sweep_at).limit(most)
+    due = select(accounts.c.sweep_at).where(accounts.c.look_at <= now, accounts.c.sweep_at <= now)
+    due = due.order_by(accounts.c.look_at).limit(most)
     found = due.subquery()
     count, first = tx.execute(select(func.count(), func.min(found.c.sweep_at))).one()
     return int(count), first
@@ -116,7 +134,7 @@ def look_again(tx: Tx, these: Sequence[Account], at: float) -> None:
     if these:
         here = (accounts.c.environment_id == bindparam("e")) & (accounts.c.id == bindparam("i"))
         tx.execute(
-            update(accounts).where(here, accounts.c.version == bindparam("v")).values(sweep_at=at),
+            update(accounts).where(here, accounts.c.version == bindparam("v")).values(look_at=at),
             [{"e": account.environment_id, "i": account.id, "v": account.version} for account in these],
         )
 

@@ -17,6 +17,7 @@ from holdfast.connections import Connections, Effective
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Client
 from holdfast.errors import HoldfastError
+from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.storage.joined import Joined
@@ -24,7 +25,7 @@ from holdfast.tokens import policy
 from holdfast.tokens.outcome import Refreshed
 from holdfast.tokens.turns.reading import Reading
 from holdfast.tokens.turns.store import Pair, SettlePairs, Stamps, Take, Written
-from holdfast.tokens.verdict import Turn, Verdict, fingerprint_of, needs_intent
+from holdfast.tokens.verdict import Turn, Verdict, grant_of, needs_intent, print_of
 from holdfast.vault import Vault
 
 _log = structlog.get_logger("holdfast.tokens")
@@ -127,31 +128,32 @@ class Turns:
 
     async def _try_to_take(self, seen: Sequence[Account]) -> list[Turn | None]:
         """Take what is free and whose setting is known as it is now: the statement compares its stamp."""
-        asks: list[tuple[str, str, int, str | None, str]] = []
-        able: list[tuple[int, _Setting]] = []
+        asks: list[tuple[int, str, int, str | None]] = []
+        used: dict[_Place, int] = {}
+        able: list[tuple[int, _Setting, Secret | None]] = []
         for number, account in enumerate(seen):
-            setting = self._settings.get(_place(account))
+            place = _place(account)
+            setting = self._settings.get(place)
             if setting is None or _is_refused(setting.effective, account):
                 continue
             with contextlib.suppress(HoldfastError):  # its stored secret does not open
-                known = self._print(account, setting), setting.stamp
-                asks.append((account.environment_id, account.id, account.version, *known))
-                able.append((number, setting))
+                grant = grant_of(account, self._vault)
+                wanted = needs_intent(account, setting.effective.provider.lifetime)
+                intent = print_of(account, grant) if wanted else None
+                asks.append((used.setdefault(place, len(used)), account.id, account.version, intent))
+                able.append((number, setting, grant))
         turns: list[Turn | None] = [None] * len(seen)
         if asks:
-            fences = await self._database.direct(Take(asks, self._owner, self._lease_seconds, self._clock.now()))
-            for place, fence in fences.items():
-                number, setting = able[place]
-                turns[number] = Turn(seen[number], fence, setting.effective, setting.client, policy.Normal())
+            settings = [(*place, self._settings[place].stamp) for place in used]
+            taking = Take(settings, asks, self._owner, self._lease_seconds, self._clock.now())
+            for at, fence in (await self._database.direct(taking)).items():
+                number, setting, grant = able[at]
+                turns[number] = Turn(seen[number], fence, setting.effective, setting.client, policy.Normal(), grant)
         return turns
 
     async def _settle(self, pairs: Sequence[Pair]) -> Sequence[Written | None]:
         written = await self._database.direct(SettlePairs(pairs))
         return [written.get(place) for place in range(len(pairs))]
-
-    def _print(self, account: Account, setting: _Setting) -> str | None:
-        wanted = needs_intent(account, setting.effective.provider.lifetime)
-        return fingerprint_of(account, self._vault) if wanted else None
 
     # Settings
 

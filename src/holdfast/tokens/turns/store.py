@@ -79,22 +79,31 @@ _TAKE = ("environment_id", "id", "version", "print", "stamp")
 _FREE = """
     a.version = q.version AND a.status = 'active' AND a.intent_at IS NULL
     AND (a.retry_at IS NULL OR a.retry_at <= {now}) AND (a.lease_until IS NULL OR a.lease_until < {database_now})
-    AND q.stamp = {stamp}
 """
 _POSTGRES_NOW = "extract(epoch from clock_timestamp())::float8"
+# A batch has few settings: each is compared once. A row that is locked is found again by its place (`ctid`), without an
+# index; one that was changed between the statement's snapshot and the lock is not found, and so left out.
 _POSTGRES_TAKE = f"""
-WITH free AS (
-    SELECT a.environment_id, a.id, q.place, q.print
-    FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[]) WITH ORDINALITY
-        AS q({", ".join(_TAKE)}, place)
-    JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
-    {_SETTING_FROM.format(of="a")}
-    WHERE {_FREE.format(now="$6::float8", database_now=_POSTGRES_NOW, stamp=_POSTGRES_STAMP)}
+WITH setting AS MATERIALIZED (
+    SELECT q.place - 1 AS setting, q.environment_id, q.connection_id, q.organization_id, q.client_ref
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
+        AS q({", ".join(_SETTING)}, stamp, place)
+    {_SETTING_FROM.format(of="q")}
+    WHERE q.stamp = {_POSTGRES_STAMP}
+), free AS (
+    SELECT a.ctid AS spot, q.place, q.print
+    FROM unnest($6::int8[], $7::text[], $8::int8[], $9::text[]) WITH ORDINALITY
+        AS q(setting, id, version, print, place)
+    JOIN setting AS s USING (setting)
+    JOIN accounts AS a ON a.environment_id = s.environment_id AND a.id = q.id
+    WHERE a.connection_id = s.connection_id AND a.organization_id = s.organization_id
+        AND coalesce(a.client_ref, '') = s.client_ref
+        AND {_FREE.format(now="$10::float8", database_now=_POSTGRES_NOW)}
     FOR NO KEY UPDATE OF a SKIP LOCKED
 )
-UPDATE accounts AS a SET lease_owner = $7, fence = a.fence + 1, lease_until = {_POSTGRES_NOW} + $8::float8,
-    intent_print = free.print, intent_at = CASE WHEN free.print IS NULL THEN NULL ELSE $6::float8 END
-FROM free WHERE a.environment_id = free.environment_id AND a.id = free.id
+UPDATE accounts AS a SET lease_owner = $11, fence = a.fence + 1, lease_until = {_POSTGRES_NOW} + $12::float8,
+    intent_print = free.print, intent_at = CASE WHEN free.print IS NULL THEN NULL ELSE $10::float8 END
+FROM free WHERE a.ctid = free.spot
 RETURNING free.place - 1, a.fence
 """  # noqa: S608
 _SQLITE_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
@@ -107,7 +116,7 @@ _SQLITE_TAKE_WHICH = f"""{_SQLITE_TAKE_ASKED}
 SELECT json_group_array(json_array(q.place, a.fence + 1))
 FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
 {_SETTING_FROM.format(of="a")}
-WHERE {_FREE.format(now=":now", database_now=_SQLITE_NOW, stamp=_SQLITE_STAMP)}
+WHERE {_FREE.format(now=":now", database_now=_SQLITE_NOW)} AND q.stamp = {_SQLITE_STAMP}
 """  # noqa: S608
 _SQLITE_TAKE = f"""{_SQLITE_TAKE_ASKED}
 UPDATE accounts AS a SET lease_owner = :owner, fence = a.fence + 1, lease_until = {_SQLITE_NOW} + :seconds,
@@ -118,16 +127,19 @@ FROM q WHERE a.environment_id = q.environment_id AND a.id = q.id AND q.place IN 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Take the leases of a batch (environment, account, version, fingerprint for the intent or None, the setting's
-    stamp) and open the intents. Returns the fence of each that was taken, by place in the batch."""
+    """Take the leases of a batch (its setting's number, account, version, fingerprint for the intent or None) and open
+    the intents. A setting is environment, connection, organization, client and stamp. Returns the fence of each that
+    was taken, by place in the batch."""
 
-    asks: Sequence[tuple[str, str, int, str | None, str]]
+    settings: Sequence[tuple[str, str, str, str, str]]
+    asks: Sequence[tuple[int, str, int, str | None]]
     owner: str
     seconds: float
     now: float
 
     def on_sqlite(self, raw: sqlite3.Connection) -> dict[int, int]:
-        asked: dict[str, Any] = {"asked": msgspec.json.encode(self.asks).decode(), "now": self.now}
+        asks = [(self.settings[at][0], *ask, self.settings[at][-1]) for at, *ask in self.asks]
+        asked: dict[str, Any] = {"asked": msgspec.json.encode(asks).decode(), "now": self.now}
         taken = dict(msgspec.json.decode(raw.execute(_SQLITE_TAKE_WHICH, asked).fetchone()[0]))
         if taken:
             places = msgspec.json.encode(list(taken)).decode()
@@ -135,8 +147,8 @@ class Take:
         return taken
 
     async def on_postgres(self, raw: Any) -> dict[int, int]:
-        columns = zip(*self.asks, strict=True)
-        rows = await raw.fetch(_POSTGRES_TAKE, *columns, self.now, self.owner, self.seconds)
+        settings, asks = zip(*self.settings, strict=True), zip(*self.asks, strict=True)
+        rows = await raw.fetch(_POSTGRES_TAKE, *settings, *asks, self.now, self.owner, self.seconds)
         return dict(map(tuple, rows))
 
 
@@ -177,10 +189,12 @@ _POSTGRES_KINDS = dict.fromkeys(_PAIR, "text") | {
     **dict.fromkeys(("access", "grant"), "bytea"),
 }
 _OURS = "a.fence = q.fence AND a.credential_version = q.former_version AND a.status = 'active'"
+# The sweep's index names `look_at`: it stays where it is, if that is early enough, and the row touches no index.
 _NEW = """
     status = 'active', reason = NULL, detail = NULL, expires_at = q.expires_at,
     grant_expires_at = q.grant_expires_at, consent_ends_at = q.consent_ends_at, refresh_at = q.refresh_at,
-    sweep_at = q.sweep_at, refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
+    sweep_at = q.sweep_at, look_at = CASE WHEN a.look_at <= q.sweep_at THEN a.look_at ELSE q.sweep_at END,
+    refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
     warning = q.warning,
     intent_at = NULL, intent_print = NULL, credential_version = q.credential_version, updated_at = q.updated_at,
     version = a.version + 1, lease_owner = NULL, lease_until = NULL
@@ -200,32 +214,41 @@ WITH q AS (
     SELECT * FROM unnest({", ".join(f"${at}::{_POSTGRES_KINDS[name]}[]" for at, name in enumerate(_PAIR, 1))})
         WITH ORDINALITY AS q({", ".join(f'"{name}"' for name in _PAIR)}, place)
 ), ours AS (
-    SELECT q.* FROM q JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
+    SELECT q.*, a.ctid AS spot FROM q JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
     WHERE {_OURS}
     FOR NO KEY UPDATE OF a SKIP LOCKED
 ), written AS (
     UPDATE accounts AS a SET scopes = q.scopes::json, kept = q.kept::json, access = q.access, "grant" = q."grant",
         {_NEW}
-    FROM ours AS q WHERE a.environment_id = q.environment_id AND a.id = q.id AND {_OURS}
+    FROM ours AS q WHERE a.ctid = q.spot AND {_OURS}
     RETURNING q.place, a.environment_id, q.entry_id, a.id, a.connection_id, a.user_id, a.organization_id, a.role,
         q.entry_at, q.entry_data, q.scopes, q.read_entry_id, q.read_key_id, q.read_name, q.read_request_id
-), read AS (
-    SELECT w.*, c.provider_slug, c.scopes::text AS asked, c.method
-    FROM written AS w
+), door AS MATERIALIZED (
+    SELECT w.*, c.provider_slug, c.scopes::text AS asked,
+        CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
+        json_build_object('connection', c.name, 'method', c.method) AS data
+    FROM (SELECT DISTINCT environment_id, connection_id, role, organization_id, read_key_id, read_name
+        FROM written WHERE read_key_id IS NOT NULL) AS w
     JOIN api_keys AS k ON k.environment_id = w.environment_id AND k.id = w.read_key_id
     JOIN connections AS c ON c.environment_id = w.environment_id AND c.id = w.connection_id AND c.name = w.read_name
-    WHERE {_READ} AND (c.required_scopes::text = '[]' OR w.scopes::jsonb @> c.required_scopes::jsonb)
+    WHERE {_READ}
+), read AS (
+    SELECT w.*, d.provider_slug, d.asked, d.data
+    FROM written AS w LEFT JOIN door AS d
+        ON (d.environment_id, d.connection_id, d.role, d.organization_id, d.read_key_id, d.read_name)
+            = (w.environment_id, w.connection_id, w.role, w.organization_id, w.read_key_id, w.read_name)
+        AND (d.required IS NULL OR w.scopes::jsonb @> d.required)
 ), logged AS (
     INSERT INTO entries ({_ENTRY})
     SELECT environment_id, entry_id, entry_at, 'token.refreshed', 'system', '', id, connection_id, user_id,
         organization_id, '', entry_data::json
-    FROM written
+    FROM read
     UNION ALL
     SELECT environment_id, read_entry_id, entry_at, 'credential.read', 'api_key', read_key_id, id, connection_id,
-        user_id, '', read_request_id, json_build_object('connection', read_name, 'method', method)
-    FROM read
+        user_id, '', read_request_id, data
+    FROM read WHERE provider_slug IS NOT NULL
 )
-SELECT w.place - 1, r.provider_slug, r.asked FROM written AS w LEFT JOIN read AS r ON r.place = w.place
+SELECT place - 1, provider_slug, asked FROM read
 """  # noqa: S608
 _SQLITE_PAIR = f"""
 WITH q AS MATERIALIZED (

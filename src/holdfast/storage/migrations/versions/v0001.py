@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("notice_at", sa.Double(), nullable=True),
         sa.Column("refresh_at", sa.Double(), nullable=True),
         sa.Column("sweep_at", sa.Double(), nullable=True),
+        sa.Column("look_at", sa.Double(), nullable=True),
         sa.Column("refreshed_at", sa.Double(), nullable=True),
         sa.Column("retry_at", sa.Double(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -58,7 +59,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.Double(), nullable=True),
         sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_accounts")),
-        postgresql_with={"fillfactor": 80},
+        postgresql_with={"fillfactor": 70},
     )
     op.create_index(
         "ix_accounts_owner",
@@ -74,7 +75,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("notice_at IS NULL"),
         postgresql_where=sa.text("notice_at IS NULL"),
     )
-    op.create_index("ix_accounts_sweep_at", "accounts", ["sweep_at"], unique=False)
+    op.create_index("ix_accounts_look_at", "accounts", ["look_at"], unique=False)
     op.create_index(
         "ix_accounts_consent",
         "accounts",
