@@ -40,6 +40,18 @@ def new_id(at: float | None = None) -> str:
         return _head + _PAIRS[number]
 
 
+def new_ids(count: int, at: float | None = None) -> list[str]:
+    """Return that many new ULIDs, each after the one before: what `new_id` returns, called so often, for less."""
+    if count <= 0:
+        return []
+    found = [new_id(at)]
+    global _next
+    with _lock:  # what is left of the block of ids; another thread may have begun a new one, which is as good
+        first, _next = _next, min(_BLOCK, _next + count - 1)
+        found += [_head + pair for pair in _PAIRS[first:_next]]
+    return found + new_ids(count - len(found), at)
+
+
 def _forget() -> None:
     """Begin anew in a forked process: two must not go on with one block."""
     global _stamp, _next

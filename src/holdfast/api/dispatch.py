@@ -3,7 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,6 +30,21 @@ COUNTED = "holdfast.counted"
 WHOLE = "holdfast.whole"
 """In a request's scope, where the server offers it: sends a 200 whole, given the scope, the header lines and the body.
 Tells whether it did; if not, the reply goes the ordinary way."""
+Whole = Callable[[Scope, bytes, bytes], bool]
+
+
+@runtime_checkable
+class AtOnce(Protocol):
+    """An app that answers some requests without a task for each: the server asks it when it has read a head."""
+
+    def wants(self, scope: Scope) -> bool:
+        """Tell whether to call `begin` with this request when its body is whole. Else it goes the ordinary way."""
+        ...
+
+    def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
+        """Take the request: later, call what WHOLE names in its scope or, should that decline, `otherwise` with an app
+        for the request, which still has its body. False = nothing was begun, and the request goes the ordinary way."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

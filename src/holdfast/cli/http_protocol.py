@@ -1,17 +1,20 @@
 """uvicorn's HTTP protocol with a bound on what a request may hold before its body: address and headers; and with what
-one turn of the loop writes joined.
+one turn of the loop writes joined; and with a way for an app to answer a request without a task of its own.
 
 httptools itself has no bound, so a caller without a key could fill the memory with one header that never ends. uvicorn
 writes a reply's head and body apart, and the second system call is a good part of what a small reply costs.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Scope
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
-from holdfast.api.dispatch import WHOLE
+from holdfast.api.dispatch import WHOLE, AtOnce
 
 MOST_HEAD_BYTES = 65_536
 """Twice what browsers and proxies allow. What arrives with the last of it is let through: the bound is on memory."""
@@ -58,6 +61,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
     _default: tuple[object, bytes] = (None, b"")
+    _held: RequestResponseCycle | None = None
+    """A request that waits for its body, to be given to `_at_once`."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        app: Any = self.app
+        self._at_once: AtOnce | None = app if isinstance(app, AtOnce) else None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
@@ -72,6 +88,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self.scope[WHOLE] = self._send_whole  # type: ignore[literal-required]
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin with a request; but leave one that the app wants at once until its body is whole.
+
+        A caller who waits to be told to go on, or a connection that ends with the reply, goes the ordinary way.
+        """
+        usual = cycle.keep_alive and cycle.more_body and not cycle.waiting_for_100_continue
+        scope: Any = cycle.scope
+        if usual and self._at_once is not None and app is self._at_once and self._at_once.wants(scope):
+            self._held = cycle
+            return
+        super()._start_asgi_task(cycle, app)
+
+    def _start_otherwise(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _send_whole(self, scope: Scope, headers: bytes, body: bytes) -> bool:
         """Send a 200 with these header lines, ours and to be trusted, in one piece: what uvicorn's `send` does
@@ -101,3 +132,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
+        held, self._held = self._held, None
+        if held is not None and self._at_once is not None:
+            # Its body stays where `receive` finds it, should the request go the ordinary way after all.
+            scope: Any = held.scope
+            if not self._at_once.begin(scope, bytes(held.body), partial(self._start_otherwise, held)):
+                super()._start_asgi_task(held, self.app)

@@ -6,7 +6,8 @@ read by `TokenReader`, which explains itself.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -61,13 +62,16 @@ class Live(NamedTuple):
     """Whether the app keeps no `api_config` with the account."""
 
 
+Answered = Callable[[Found | None], None]
+
+
 class PlainReader:
     def __init__(
         self, database: Database, vault: Vault, clock: Clock, connections: Connections, *, min_ttl: float
     ) -> None:
         self._database, self._vault, self._clock, self._connections = database, vault, clock, connections
         self._min_ttl = min_ttl
-        self._waiting: list[tuple[PlainAsk, asyncio.Future[Found | None]]] = []
+        self._waiting: list[tuple[PlainAsk, Answered]] = []
         self._batches: set[asyncio.Task[None] | None] = set()
         self._most_batches = MOST_IN_FLIGHT[database.dialect]
         self._scopes: dict[tuple[str, str | None, str], tuple[list[str], list[str]]] = {}
@@ -78,23 +82,36 @@ class PlainReader:
         Checks the key. Raises CannotOpen for a stored token that was altered or moved.
         """
         answer: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((ask, answer))
+        self.begin(ask, partial(_settle, answer))
+        found = await answer  # a caller who hangs up cancels this future, not the batch
+        return None if found is None else await self.opened(ask, found)
+
+    def begin(self, ask: PlainAsk, answered: Answered) -> None:
+        """As `read`, for whoever does not wait: `answered` is called with what was found, sealed, or with None. It must
+        neither raise nor take long: the others of its batch come after it."""
+        self._waiting.append((ask, answered))
         if len(self._batches) < self._most_batches:
             # It begins when whoever else has arrived in this turn of the loop waits as well.
             self._batches.add(asyncio.ensure_future(self._run()))
-        found = await answer  # a caller who hangs up cancels this future, not the batch
-        provider = None if found is None else self._connections.built_in(found.provider_slug)
-        if found is None or provider is None:
+
+    async def opened(self, ask: PlainAsk, found: Found) -> Live | None:
+        """Return the token of what `begin` found. Raises CannotOpen for one that was altered or moved."""
+        try:
+            return self.open(ask, found)
+        except CannotOpen:  # with a key, perhaps, that another process has made meanwhile
+            place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
+            await self._vault.open_fresh(Sealed(found.access), place)
+            return self.open(ask, found)
+
+    def open(self, ask: PlainAsk, found: Found) -> Live | None:
+        """As `opened`, with the keys that are in memory. Raises CannotOpen, after which `opened` may do better."""
+        provider = self._connections.built_in(found.provider_slug)
+        if provider is None:
             return None
         place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
-        sealed = Sealed(found.access)
-        try:
-            secret = self._vault.open(sealed, place)
-        except CannotOpen:  # with a key, perhaps, that another process has made meanwhile
-            secret = await self._vault.open_fresh(sealed, place)
         granted, absent = self._scopes_of(found.provider_slug, found.asked, found.granted, provider)
         return Live(
-            secret,
+            self._vault.open(Sealed(found.access), place),
             found.expires_at,
             granted,
             absent,
@@ -132,9 +149,8 @@ class PlainReader:
                 batch, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
                 answers = await self._look([ask for ask, _ in batch])
                 metrics.READS.add("ok", by=len(answers) - answers.count(None))
-                for (_, answer), found in zip(batch, answers, strict=True):
-                    if not answer.done():
-                        answer.set_result(found)
+                for (_, answered), found in zip(batch, answers, strict=True):
+                    answered(found)
         finally:  # at once, not when the task is done: who arrives between the two would wait for nobody
             self._batches.discard(asyncio.current_task())
 
@@ -154,16 +170,19 @@ class PlainReader:
 
     def _reads(self, asks: Sequence[PlainAsk]) -> PlainReads:
         now = self._clock.now()
+        entry_ids = ids.new_ids(len(asks), now)
         doors: dict[tuple[str, str, str], int] = {}
         reads = [
             PlainRead(
                 doors.setdefault((environment_id, key_id, name), len(doors)),
                 user_id,
                 min_ttl,
-                ids.new_id(now),
+                entry_id,
                 request_id,
             )
-            for environment_id, key_id, name, user_id, min_ttl, request_id in asks
+            for (environment_id, key_id, name, user_id, min_ttl, request_id), entry_id in zip(
+                asks, entry_ids, strict=True
+            )
         ]
         return PlainReads([Door(*door) for door in doors], reads, now, self._min_ttl)
 
@@ -176,6 +195,11 @@ class PlainReader:
                 self._scopes.clear()
             known = self._scopes[key] = _scopes(asked, granted, provider)
         return known
+
+
+def _settle(answer: "asyncio.Future[Found | None]", found: Found | None) -> None:
+    if not answer.done():
+        answer.set_result(found)
 
 
 def _scopes(asked: str | None, stored: str, provider: Provider) -> tuple[list[str], list[str]]:

@@ -15,6 +15,8 @@ from holdfast.errors import HoldfastError
 FORMAT = 1
 _HEADER = struct.Struct(">BI")
 _NONCE = 12
+_NONCE_START, _NONCE_END = _HEADER.size, _HEADER.size + _NONCE
+_LEAST = _NONCE_END + 16
 SEAL_LIMIT = 1 << 31
 
 
@@ -27,7 +29,8 @@ class Place(NamedTuple):
     version: int
 
     def associated_data(self) -> bytes:
-        return "\x00".join(("holdfast", self.environment_id, self.record, self.field, str(self.version))).encode()
+        environment_id, record, field, version = self
+        return f"holdfast\0{environment_id}\0{record}\0{field}\0{version}".encode()
 
 
 class Sealed:
@@ -45,10 +48,10 @@ class Sealed:
     @property
     def key_version(self) -> int:
         """Return which of its environment's data keys sealed it. Raises CannotOpen for anything that is not ours."""
-        if len(self._data) < _HEADER.size + _NONCE + 16 or self._data[0] != FORMAT:
+        data = self._data
+        if len(data) < _LEAST or data[0] != FORMAT:
             raise CannotOpen("a stored secret is not in the sealed format: it is refused, never read as plain text")
-        version: int = _HEADER.unpack_from(self._data)[1]
-        return version
+        return int.from_bytes(data[1:_NONCE_START], "big")
 
     def __repr__(self) -> str:
         return "<sealed>"
@@ -74,9 +77,8 @@ def seal_with(key: AESGCM, key_version: int, text: str, place: Place) -> Sealed:
 
 def open_with(key: AESGCM, sealed: Sealed, place: Place) -> str:
     data = sealed.data
-    nonce_end = _HEADER.size + _NONCE
     try:
-        text = key.decrypt(data[_HEADER.size : nonce_end], data[nonce_end:], place.associated_data())
+        text = key.decrypt(data[_NONCE_START:_NONCE_END], data[_NONCE_END:], place.associated_data())
     except InvalidTag:
         raise CannotOpen(
             f"the stored {place.field} of {place.record} does not open: it was altered, moved or rolled back"

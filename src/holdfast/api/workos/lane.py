@@ -3,30 +3,38 @@
 It answers one case, the frequent one: a key that is believed asks for a live token of a user's account, in a short and
 well-formed request. Whatever else comes, a mistake or a key to be checked, goes on to the operations as it came, its
 body with it, so that what a request means and how it is refused is described there alone.
+
+A server that offers it (`api.dispatch.AtOnce`) gives the request whole and takes the reply whole, without a task.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast import ids, metrics
-from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, Dispatcher
+from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, Dispatcher, Whole
 from holdfast.api.workos.inputs import Vend
 from holdfast.api.workos.outputs import AccessToken, TokenReply
 from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.warnings import warnings
 from holdfast.clock import iso
 from holdfast.tokens import Live, PlainAsk
+from holdfast.vault.sealed import CannotOpen
 
 if TYPE_CHECKING:
     from holdfast.access import Principal
+    from holdfast.tokens.store import Found
 
 OPERATION = "get_access_token"
 MOST_PATHS = 1024
 """Paths remembered: as many as anybody has connections."""
 LONGEST_BODY = 4096
 """Bytes read before the key is checked."""
+WANTED = "holdfast.lane"
+"""In a request's scope: the key and the connection's name, once `wants` has said yes, which it says once."""
 
 _decode = msgspec.json.Decoder(Vend).decode
 _encode = msgspec.json.Encoder().encode
@@ -42,16 +50,62 @@ class TokenLane:
         self._slugs: dict[bytes, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        slug = self._slug(scope)
-        key = None if slug is None else self._key(scope)
-        if slug is None or key is None:
+        if WANTED in scope or not self.wants(scope):
             await self._rest(scope, receive, send)
             return
-        scope[COUNTED] = key.key_id
         first = await receive()
-        ask = _ask(first, key, slug)
+        whole = first["type"] == "http.request" and not first.get("more_body", False)
+        ask = _ask(first.get("body", b""), *scope[WANTED]) if whole else None
+        await self._finish(scope, receive, send, first, ask, self._plain.read)
+
+    def wants(self, scope: Scope) -> bool:
+        """Tell whether it may be a plain token read by a key that is believed; such a request is counted."""
+        slug = self._slug(scope)
+        key = None if slug is None else self._key(scope)
+        if key is None:
+            return False
+        scope[COUNTED], scope[WANTED] = key.key_id, (key, slug)
+        return True
+
+    def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
+        """As `AtOnce.begin`."""
+        ask = _ask(body, *scope[WANTED])
+        if ask is None:
+            return False
+        self._plain.begin(ask, partial(self._reply, scope, otherwise, ask))
+        return True
+
+    def _reply(self, scope: Scope, otherwise: Callable[[ASGIApp], None], ask: PlainAsk, found: "Found | None") -> None:
+        """Answer a request that was begun. What takes longer, or goes wrong, is left to a task."""
+        if found is not None:
+            try:
+                live = self._plain.open(ask, found)
+            except CannotOpen:
+                live = None
+            if live is not None and not live.warnings:
+                whole: Whole = scope[WHOLE]
+                body = _body(live)
+                if whole(scope, _HEADERS % (ask.request_id.encode(), len(body)), body):
+                    metrics.REQUESTS.add(OPERATION, "200")
+                    return
+
+        async def rest(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._finish(scope, receive, send, await receive(), ask, partial(self._plain.ended, found=found))
+
+        otherwise(rest)
+
+    async def _finish(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        first: Message,
+        ask: PlainAsk | None,
+        read: Callable[[PlainAsk], Awaitable[Live | None]],
+    ) -> None:
+        """Answer with what `read` returns, or leave the request to the operations."""
         try:
-            found = None if ask is None else await self._plain.read(ask)
+            found = None if ask is None else await read(ask)
         except Exception as error:  # a stored token that was altered, no token just now, a database that went away
             await self.operations.refuse(send, error, ask.request_id if ask else "")
             return
@@ -89,10 +143,9 @@ class TokenLane:
         return None if key is None or self._limiter.take(key.key_id) is not None else key
 
 
-def _ask(first: Message, key: "Principal", slug: str) -> PlainAsk | None:
-    """Return what is asked for, if it is all there, well formed, and no more than a user and a minimum life."""
-    raw = first.get("body", b"")
-    if first["type"] != "http.request" or first.get("more_body", False) or b"\\u0000" in raw:
+def _ask(raw: bytes, key: "Principal", slug: str) -> PlainAsk | None:
+    """Return what is asked for, if it is well formed, and no more than a user and a minimum life."""
+    if b"\\u0000" in raw:
         return None
     try:
         body = _decode(raw)
@@ -115,16 +168,20 @@ def _again(first: Message, receive: Receive) -> Receive:
     return received
 
 
-async def _answer(scope: Scope, send: Send, request_id: str, found: Live) -> None:
-    secret, expires_at, scopes, missing, words = found[:5]
+def _body(found: Live) -> bytes:
+    secret, expires_at, scopes, missing, _ = found[:5]
     token = AccessToken(
         access_token=secret.reveal(),
         expires_at=None if expires_at is None else iso(expires_at),
         scopes=scopes,
         missing_scopes=missing,
     )
-    body = _encode(TokenReply(active=True, access_token=token))
-    whole = scope.get(WHOLE)
+    return _encode(TokenReply(active=True, access_token=token))
+
+
+async def _answer(scope: Scope, send: Send, request_id: str, found: Live) -> None:
+    body, words = _body(found), found.warnings
+    whole: Whole | None = scope.get(WHOLE)
     if whole is not None and not words and whole(scope, _HEADERS % (request_id.encode(), len(body)), body):
         return
     headers = [(b"x-request-id", request_id.encode()), (b"content-length", b"%d" % len(body)), *JSON_HEADERS]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,8 +45,7 @@ class Seal:
         return Head(number=self.number, total=self.total, hash=self.hash)
 
 
-@dataclass(frozen=True, slots=True)
-class Hashed:
+class Hashed(NamedTuple):
     """An entry as a seal sees it."""
 
     environment_id: str
@@ -70,6 +70,11 @@ def entry_hash(entry: Entry) -> bytes:
         entry.request_id,
         entry.data,
     )
+
+
+def canonical(said: object) -> msgspec.Raw:
+    """Return what `hash_of` makes of a part, to be given to it in the part's place."""
+    return msgspec.Raw(_canonical.encode(said))
 
 
 def hash_of(*said: object) -> bytes:

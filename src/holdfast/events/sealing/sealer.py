@@ -1,5 +1,6 @@
 """The sealer: takes what is new in the log, in its order, and adds a seal to each environment's chain."""
 
+import asyncio
 from collections.abc import Sequence
 
 from holdfast.clock import Clock
@@ -10,8 +11,10 @@ from holdfast.events.sealing.seal import Hashed, seal_on
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 
-MOST_ENTRIES = 512
-"""Of a seal: enough to share the cost of a transaction among, few enough that SQLite's one writer is not held long."""
+MOST_ENTRIES = 1024
+"""Of a seal: enough to share its transactions among, few enough that SQLite's one writer is not held long."""
+HASHED_AT_ONCE = 128
+"""Entries, some half a millisecond: then whoever waits for the event loop has a turn."""
 SUMMARIZE_EVERY = 8
 """Full looks, before PostgreSQL's index on arrivals is told of new pages; what it does not know is read each time."""
 
@@ -38,7 +41,10 @@ class Sealer:
         if up_to <= self._read_to:
             return False
         rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, MOST_ENTRIES))
-        found = [store.hashed(row) for row in rows]
+        found: list[Hashed] = []
+        for start in range(0, len(rows), HASHED_AT_ONCE):
+            found += map(store.hashed, rows[start : start + HASHED_AT_ONCE])
+            await asyncio.sleep(0)
         if not found:
             self._read_to = up_to
             return False

@@ -2,13 +2,15 @@
 as plain rows, since records built of them would be most of what sealing costs."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.util import await_only
 
 from holdfast.events.sealing.checkpoint import Checkpoint, SigningKey
-from holdfast.events.sealing.seal import Hashed, Head, Seal, hash_of
+from holdfast.events.sealing.seal import Hashed, Head, Seal, canonical, hash_of
 from holdfast.storage.tables import Blob, Column, Count, Table, Text, Time, Ulid, environment_key, metadata
 from holdfast.vault import Sealed
 
@@ -45,6 +47,8 @@ checkpoint_keys = Table(
     Column("created_at", Time, nullable=False),
 )
 _ID, _HASH = 26, 32
+LONGEST_KEPT = 200
+"""Characters of an entry's `data` that is kept as it is hashed."""
 _SAID = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
 _SAID += ", request_id"
 _SQLITE = f"SELECT {_SAID}, data, rowid FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"  # noqa: S608
@@ -60,12 +64,21 @@ def new(tx: Connection, after: int, up_to: int, limit: int) -> Sequence[Any]:
         return rows
     # While the table is small or has just grown, the planner would rather read it through than trust a BRIN index.
     tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
-    return tx.exec_driver_sql(_POSTGRES, (after, up_to, limit)).fetchall()
+    # On the driver's connection, in the transaction that has just begun: SQLAlchemy's rows take as long as the hashes.
+    found: list[Any] = await_only(tx.connection.driver_connection.fetch(_POSTGRES, after, up_to, limit))  # type: ignore[union-attr]
+    return found
 
 
 def hashed(row: Any) -> Hashed:
-    *said, data, position = row
-    return Hashed(said[0], said[1], position, hash_of(*said, msgspec.json.decode(data)))
+    data = row[11]
+    # Reads of one connection say the same in `data`, which would be read and written again for each.
+    said = _canonical(data) if len(data) <= LONGEST_KEPT else msgspec.json.decode(data)
+    return Hashed(row[0], row[1], row[12], hash_of(*row[:11], said))
+
+
+@lru_cache(maxsize=256)
+def _canonical(data: str) -> msgspec.Raw:
+    return canonical(msgspec.json.decode(data))
 
 
 def add_seal(tx: Connection, seal: Seal) -> None:

@@ -1,6 +1,6 @@
 """One read: plainly, or after a refresh. Answers as `TokenReader` does, at a fraction of its cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from holdfast.accounts import Account, Owner
 from holdfast.accounts import store as account_store
@@ -15,6 +15,7 @@ from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader
 from holdfast.tokens.refresh import Refresher
 from holdfast.tokens.renewals.store import Stale
+from holdfast.tokens.store import Found
 from holdfast.tokens.turns.reading import Reading
 
 
@@ -39,9 +40,26 @@ class RenewingReader:
         """Return the token, refreshed first if it is stale, or None if the read is not plain; of that nothing is on
         record but a refresh. Checks the key. Raises as `TokenReader.read`."""
         found = await self._plain.read(ask)
-        account = None if found is not None else await self._looking.ask(ask)
+        return await self.renewed(ask) if found is None else found
+
+    def begin(self, ask: PlainAsk, answered: Callable[[Found | None], None]) -> None:
+        """As `PlainReader.begin`."""
+        self._plain.begin(ask, answered)
+
+    def open(self, ask: PlainAsk, found: Found) -> Live | None:
+        """As `PlainReader.open`."""
+        return self._plain.open(ask, found)
+
+    async def ended(self, ask: PlainAsk, found: Found | None) -> Live | None:
+        """End what `begin` began, as `read` ends it."""
+        live = None if found is None else await self._plain.opened(ask, found)
+        return await self.renewed(ask) if live is None else live
+
+    async def renewed(self, ask: PlainAsk) -> Live | None:
+        """As `read`, of what has been found not to be plain."""
+        account = await self._looking.ask(ask)
         if account is None:
-            return found
+            return None
         min_ttl = policy.default_ttl(account, self._min_ttl) if ask.min_ttl is None else ask.min_ttl
         decision = policy.decide(account, self._clock.now(), min_ttl)
         if not isinstance(decision, policy.Renew):
