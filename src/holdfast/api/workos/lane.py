@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast import ids, metrics
+from holdfast import ids, metrics, telemetry
 from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, Dispatcher
 from holdfast.api.workos.inputs import Vend
 from holdfast.api.workos.outputs import AccessToken, TokenReply
@@ -40,6 +40,7 @@ class TokenLane:
         self._recall, self._limiter = parts.keys.recall, parts.limiter
         self._longest = min(LONGEST_BODY, parts.max_body_bytes)
         self._slugs: dict[bytes, str] = {}
+        self._template = operations.template(OPERATION)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         slug = self._slug(scope)
@@ -47,7 +48,7 @@ class TokenLane:
         if slug is None or key is None:
             await self._rest(scope, receive, send)
             return
-        scope[COUNTED] = key.key_id
+        scope[COUNTED], scope[telemetry.ROUTE] = key.key_id, self._template
         first = await receive()
         ask = _ask(first, key, slug)
         try:
