@@ -5,6 +5,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
+from holdfast import telemetry
 from holdfast.api.bearers import Bearers
 from holdfast.api.proxying import ProxyDoor
 from holdfast.api.rate import RateLimiter
@@ -13,6 +14,7 @@ from holdfast.api.scalekit.paging import Pages
 from holdfast.api.scalekit.parts import Parts as ScalekitParts
 from holdfast.api.scalekit.provider_keys import ProviderKeys
 from holdfast.api.sdk_proxy import SdkProxyShape
+from holdfast.api.traced import Traced
 from holdfast.api.widgets import Own, WidgetParts
 from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts as WorkosParts
@@ -40,7 +42,8 @@ def open_doors(rooms: Rooms) -> ASGIApp:
         calls=RateLimiter(rooms.config.proxy_calls_per_minute, rooms.clock),
         fallback=scalekit.app(operations),
     )
-    return workos.lane(operations, proxy)
+    lane = workos.lane(operations, proxy)
+    return Traced(lane) if telemetry.is_on() else lane
 
 
 def workos_parts(rooms: Rooms, limiter: RateLimiter) -> WorkosParts:

@@ -7,7 +7,7 @@ address or a connection.
 
 import bisect
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -30,6 +30,10 @@ class Counts:
     def value(self, *labels: str) -> int:
         return self._values.get(labels, 0)
 
+    def values(self) -> list[tuple[dict[str, str], int]]:
+        """Return each combination of labels and its count. Another thread may ask."""
+        return [(dict(zip(self.labels, labels, strict=True)), value) for labels, value in list(self._values.items())]
+
     def metric(self) -> Metric:
         family = CounterMetricFamily(self.name, self.help, labels=self.labels)
         for labels, value in list(self._values.items()):
@@ -44,8 +48,12 @@ class Times:
         self.name, self.help, self.bounds = name, help, tuple(bounds)
         self._within = [0] * (len(bounds) + 1)
         self._sum = 0.0
+        self.also: Callable[[float], object] | None = None
+        """Who else is told of each one."""
 
     def note(self, seconds: float) -> None:
+        if self.also is not None:
+            self.also(seconds)
         self._within[bisect.bisect_left(self.bounds, seconds)] += 1
         self._sum += seconds
 

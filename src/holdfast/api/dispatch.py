@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast import ids, metrics
+from holdfast import ids, metrics, telemetry
 from holdfast.access import Principal
 from holdfast.api.decoding import BodyDecoder, QueryDecoder
 from holdfast.api.intake import MethodNotAllowed, log_unexpected, named, read_body
@@ -89,6 +89,7 @@ class Dispatcher:
         try:
             if not isinstance(match, Match):
                 raise MethodNotAllowed(scope["method"], match)
+            scope[telemetry.ROUTE] = match.operation.path
             answer = await self._answer(match, scope, receive, request_id)
         except Exception as error:
             operation = match.operation.id if isinstance(match, Match) else ""
@@ -112,6 +113,9 @@ class Dispatcher:
             return None
         value = match.path[name]
         return value if len(value) <= LONGEST_ID else None
+
+    def template(self, operation_id: str) -> str:
+        return next(operation.path for operation in self._operations if operation.id == operation_id)
 
     async def _fall_back(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Pass on what is not this door's. What goes wrong there is answered and logged as it is here."""

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from holdfast import ids
+from holdfast import ids, telemetry
 from holdfast.access import Principal
 from holdfast.api.bearers import Bearers, bearers_of
 from holdfast.api.dispatch import JSON_HEADERS, Rendered, encode
@@ -44,6 +44,11 @@ class Shape(Protocol):
     @property
     def upstream_status(self) -> tuple[bytes, ...]:
         """The reply headers that tell the provider's answers from ours."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """How its paths look, for who looks on."""
         ...
 
     def takes(self, raw_path: str) -> bool: ...
@@ -113,6 +118,7 @@ class ProxyDoor:
             await send({"type": "websocket.close", "code": 1008, "reason": "the proxy carries no websockets"})
             return
         request_id = f"{self._name}_{next(self._number)}"  # a new ULID for each would cost as much as all its headers
+        scope[telemetry.ROUTE] = shape.template
         asked: Asked | None = None
         try:
             call = Incoming(scope, path, request_id)

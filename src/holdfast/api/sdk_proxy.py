@@ -58,6 +58,7 @@ class Status(msgspec.Struct, frozen=True):
 @dataclass(frozen=True)
 class SdkProxyShape:
     upstream_status: tuple[bytes, ...] = (UPSTREAM_STATUS,)
+    template: str = "/proxy/{path}"
 
     def takes(self, raw_path: str) -> bool:
         return raw_path.startswith(_PREFIX) or raw_path == "/proxy"

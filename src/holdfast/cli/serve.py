@@ -6,6 +6,7 @@ import errno
 import gc
 import logging
 import math
+import os
 import signal
 import socket
 import ssl
@@ -17,6 +18,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from holdfast import telemetry
 from holdfast.app import Holdfast, build
 from holdfast.cli import tls
 from holdfast.cli.announce import announce
@@ -25,6 +27,8 @@ from holdfast.cli.protocols import AnyHttpProtocol
 from holdfast.config import Config, with_address
 from holdfast.errors import Misconfigured
 from holdfast.worker import Worker
+
+_log = structlog.get_logger("holdfast.serve")
 
 GRACE_SECONDS = 10.0
 """How long a stopping server lets open requests finish, beyond the time that a provider may take."""
@@ -49,10 +53,12 @@ async def running(
     context = tls.server_context(config)
     listeners = bind(config.host, config.port) if sockets is None else sockets
     try:
+        begin_telemetry()
         holdfast = await build(with_address(config, listeners[0].getsockname()[1]))
     except BaseException:
         for item in listeners:
             item.close()
+        await telemetry.end()
         raise
     worker = Worker(
         holdfast.database,
@@ -91,6 +97,24 @@ async def running(
     finally:
         await server.finish()
         await holdfast.close()
+        await telemetry.end()
+
+
+def begin_telemetry() -> None:
+    """Send traces and metrics if the standard variables name a collector, and say why not where that cannot be: many
+    platforms give them to every process, and a server that serves is worth more than one that tells of it."""
+    if not telemetry.wanted(os.environ):
+        return
+    protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    if protocol != "http/protobuf":
+        _log.warning("telemetry_off", reason="OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf")
+        return
+    try:
+        from holdfast.telemetry.otlp import Otlp
+    except ImportError:
+        _log.warning("telemetry_off", reason="the packages are not there: pip install 'holdfast[otel]'")
+        return
+    telemetry.begin(Otlp())
 
 
 def _stop_on_signals(server: Server) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Self, cast
 from urllib.parse import urljoin
 
+from holdfast import telemetry
 from holdfast.errors import HoldfastError
 from holdfast.http import Reply, Request
 from holdfast.outbound.errors import Blocked, NotSent, ReplyLost, ReplyTooLarge
@@ -95,6 +96,14 @@ class Outbound:
         """
         target = target_of(request.url, allow_private=self._allow_private)
         _check_head(request)
+        with telemetry.span(
+            "outbound", kind="client", method=request.method, host=target.host, port=target.port
+        ) as note:
+            reply = await self._sent(request, target, timeout)
+            note.set(status=reply.status)
+            return reply
+
+    async def _sent(self, request: Request, target: Target, timeout: float | None) -> Reply:  # noqa: ASYNC109
         head = written(self._outgoing(request, target))
         loop = asyncio.get_running_loop()
         ends = loop.time() + (self._total_timeout if timeout is None else timeout)

@@ -7,6 +7,7 @@ request is never repeated here, and no redirect is followed.
 import asyncio
 import ssl
 
+from holdfast import telemetry
 from holdfast.outbound.errors import ReplyLost
 from holdfast.outbound.origins import Origins, Resolver
 from holdfast.outbound.outgoing import Outgoing, written
@@ -55,6 +56,15 @@ class Streaming:
 
         Raises Blocked and NotSent (it never left), ReplyLost (it may have arrived).
         """
+        target = request.target
+        with telemetry.span(
+            "outbound", kind="client", method=request.method, host=target.host, port=target.port
+        ) as note:
+            exchange = await self._sent(request)
+            note.set(status=exchange.status)
+            return exchange
+
+    async def _sent(self, request: Outgoing) -> Exchange:
         head = written(request)
         loop = asyncio.get_running_loop()
         wire = await self._origins.connected(request.target, loop)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from holdfast import metrics
+from holdfast import metrics, telemetry
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
 from holdfast.events import Action, Entry
@@ -91,6 +91,12 @@ class Proxy:
         AuthorizationRequired, TooMany over the account's cap, Unauthenticated, NotFound, Conflict, NotSent. Raises
         ReplyLost where it may have been sent.
         """
+        with telemetry.span("proxy", request=asked.request_id, method=asked.method) as note:
+            answered = await self._call(asked, note)
+            note.set(status=answered.status)
+            return answered
+
+    async def _call(self, asked: Asked, note: telemetry.Note) -> Answered:
         if asked.url is None:
             check_path(asked.path, encoded_slash=True)  # what no provider takes, before a credential is touched
             check_query(asked.query)
@@ -102,6 +108,7 @@ class Proxy:
             if asked.url is None
             else destination_of(held.outlet, asked.url, allow_private=self._allow_private)
         )
+        note.set(account=held.account_id, provider=held.outlet.provider.slug, host=there.target.host)
         close = self._enter(asked, held, there)
         try:
             exchange, held = await self._exchange(close.counted(asked), held, there, headers)

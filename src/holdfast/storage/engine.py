@@ -19,6 +19,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from holdfast import telemetry
 from holdfast.errors import Misconfigured, Unavailable
 
 T = TypeVar("T")
@@ -107,7 +108,8 @@ class SqliteDatabase:
         return database
 
     async def transact(self, work: Work[T]) -> T:
-        return await self._queue(_in_savepoint(work))
+        with telemetry.span("transaction", kind="client", nested=True, database="sqlite"):
+            return await self._queue(_in_savepoint(work))
 
     async def direct(self, work: DirectWork[T]) -> T:
         return await self._queue(_in_raw_savepoint(work))

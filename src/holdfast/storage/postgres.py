@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from holdfast import telemetry
 from holdfast.errors import Misconfigured
 from holdfast.storage.engine import DirectWork, InDoubt, Work, first_line, is_away
 
@@ -88,7 +89,8 @@ class PostgresDatabase:
         return self._pooled
 
     async def transact(self, work: Work[T]) -> T:
-        return await self._finish(self._attempt(work))
+        with telemetry.span("transaction", kind="client", nested=True, database="postgresql"):
+            return await self._finish(self._attempt(work))
 
     async def direct(self, work: DirectWork[T]) -> T:
         return await self._finish(self._directly(work))

@@ -11,7 +11,7 @@ import time
 
 import structlog
 
-from holdfast import metrics
+from holdfast import metrics, telemetry
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts import store as account_store
 from holdfast.clock import Clock
@@ -164,10 +164,12 @@ class Refresher:
             waited += POLL_SECONDS
 
     async def _counted(self, turn: Turn, began: float, reading: Reading | None) -> RefreshOutcome:
-        asked = time.monotonic()
-        outcome = await self._ask(turn, began)
-        metrics.REFRESH_SECONDS.note(time.monotonic() - asked)
-        result = await self._settle(turn, outcome, reading)
+        provider, asked = turn.effective.provider.slug, time.monotonic()
+        with telemetry.span("refresh", account=turn.account.id, provider=provider) as note:
+            outcome = await self._ask(turn, began)
+            metrics.REFRESH_SECONDS.note(time.monotonic() - asked)
+            result = await self._settle(turn, outcome, reading)
+            note.set(outcome=_WORDS[type(result)])
         metrics.REFRESHES.add(_WORDS[type(result)])
         return result
 

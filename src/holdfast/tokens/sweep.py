@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from holdfast import telemetry
 from holdfast.accounts import Account
 from holdfast.accounts import store as account_store
 from holdfast.clock import Clock
@@ -66,10 +67,12 @@ class Sweep:
         self._lanes.update(look.lanes)
         for lane, until in look.alerts.items():
             self._gate.rest(lane, until)
-        for account, lane in look.queued:
-            task = asyncio.ensure_future(self._one(account, lane))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+        if look.queued:
+            with telemetry.span("sweep", queued=len(look.queued)):  # each refresh is a span within this one
+                for account, lane in look.queued:
+                    task = asyncio.ensure_future(self._one(account, lane))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._ended)
         self._refill = len(self._tasks) // 2
         if self._tasks:
             self._room.clear()

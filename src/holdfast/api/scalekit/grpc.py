@@ -11,7 +11,7 @@ from urllib.parse import quote
 from google.protobuf.message import DecodeError
 from starlette.types import Receive, Scope, Send
 
-from holdfast import ids
+from holdfast import ids, telemetry
 from holdfast.api.bearers import bearers_of
 from holdfast.api.intake import BodyTooLarge, log_unexpected, named, read_body
 from holdfast.api.scalekit.calls import Caller
@@ -60,6 +60,7 @@ class Grpc:
             raise Invalid("gRPC here is POST with application/grpc+proto", code="unsupported_content_type")
         if rpc is None:
             raise Unimplemented(f"there is no method {scope['path'][:200]}")
+        scope[telemetry.ROUTE] = rpc.method.path
         seconds = _seconds(headers.get(b"grpc-timeout"))
         try:
             async with asyncio.timeout(seconds) as deadline:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from google.protobuf import json_format
 from starlette.types import Receive, Scope, Send
 
-from holdfast import ids
+from holdfast import ids, telemetry
 from holdfast.api.bearers import bearers_of
 from holdfast.api.dispatch import JSON_HEADERS, retry_after
 from holdfast.api.intake import BodyTooLarge, MethodNotAllowed, log_unexpected, named, read_body
@@ -65,6 +65,7 @@ class Rest:
                 raise NotFound("there is nothing at this address")
             raise MethodNotAllowed(scope["method"], tuple(sorted({route.binding.verb for route, _ in matched})))
         route, found = usable
+        scope[telemetry.ROUTE] = route.binding.template
         headers = dict(reversed(scope["headers"]))
         bearers = bearers_of(scope["headers"])
         if not bearers:  # before the body is read

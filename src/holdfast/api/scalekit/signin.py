@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote_plus
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from holdfast import ids
+from holdfast import ids, telemetry
 from holdfast.access import AccessTokens, Clients
 from holdfast.api.intake import log_unexpected, named, read_body
 from holdfast.errors import HoldfastError, Invalid, Unauthenticated, Unavailable
@@ -27,6 +27,7 @@ class SignIn:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = "req_" + ids.new_id()
         is_token = scope["path"] in TOKEN_PATHS
+        scope[telemetry.ROUTE] = (TOKEN_PATHS if is_token else KEYS_PATHS)[0]
         headers: dict[str, str] = {"cache-control": "no-store", "pragma": "no-cache"}
         try:
             if scope["method"] not in (("POST",) if is_token else ("GET", "HEAD")):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast import ids, metrics
+from holdfast import ids, metrics, telemetry
 from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, Dispatcher, Whole
 from holdfast.api.workos.inputs import Vend
 from holdfast.api.workos.outputs import AccessToken, TokenReply
@@ -48,11 +48,13 @@ class TokenLane:
         self._recall, self._limiter = parts.keys.recall, parts.limiter
         self._longest = min(LONGEST_BODY, parts.max_body_bytes)
         self._slugs: dict[bytes, str] = {}
+        self._template = operations.template(OPERATION)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if WANTED in scope or not self.wants(scope):
             await self._rest(scope, receive, send)
             return
+        scope[telemetry.ROUTE] = self._template
         first = await receive()
         whole = first["type"] == "http.request" and not first.get("more_body", False)
         ask = _ask(first.get("body", b""), *scope[WANTED]) if whole else None

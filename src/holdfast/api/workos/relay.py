@@ -37,6 +37,7 @@ class AuthorizationNeeded(msgspec.Struct, frozen=True):
 class RelayShape:
     parts: Parts
     upstream_status: tuple[bytes, ...] = (b"x-relay-upstream-status", UPSTREAM_STATUS)
+    template: str = "/relay/{slug}/{path}"
 
     def takes(self, raw_path: str) -> bool:
         return raw_path.startswith(_PREFIX) or raw_path == "/relay"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from holdfast import metrics
+from holdfast import metrics, telemetry
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
 from holdfast.events import Actor, Entry
@@ -134,11 +134,12 @@ class Sender:
     async def _one(self, claimed: "_Claimed") -> None:
         delivery = claimed.delivery
         try:
-            await self._deliver(claimed)
+            with telemetry.span("delivery", delivery=delivery.id) as note:
+                await self._deliver(claimed, note)
         except (SQLAlchemyError, HoldfastError, OSError) as error:  # its claim lapses by itself
             _log.warning("delivery_left", delivery=delivery.id, error=type(error).__name__)
 
-    async def _deliver(self, claimed: "_Claimed") -> None:
+    async def _deliver(self, claimed: "_Claimed", note: telemetry.Note) -> None:
         endpoint, entry = claimed.endpoint, claimed.entry
         if endpoint is None:
             return  # deleted, and its deliveries with it
@@ -149,6 +150,7 @@ class Sender:
             outcome = Failed(None, "The entry is not in the log any more.", final=True)
         else:
             outcome = await self._send(endpoint, entry)
+        note.set(status=outcome.status, outcome="delivered" if isinstance(outcome, Delivered) else "failed")
         await self._write_down(claimed.delivery, outcome)
 
     async def _write_down(self, delivery: Delivery, outcome: Outcome) -> None:
