@@ -28,7 +28,7 @@ demo: $(VENV)/demo.stamp  ## Walk a whole journey: connect, read, expire, refres
 serve: $(VENV)/demo.stamp  ## Run a development server with the sandbox provider
 	@$(BIN)/holdfast serve --dev
 
-test: $(VENV)/dev.stamp browser pooler faketime promtool lint  ## Install what the tests need, check types and lint, run all tests
+test: $(VENV)/dev.stamp browser pooler terminators faketime promtool lint  ## Install what the tests need, check types and lint, run all tests
 	@$(BIN)/python -m pytest
 
 quick: $(VENV)/dev.stamp  ## Run the tests that need no Node and no browser
@@ -69,6 +69,14 @@ pooler:
 	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
 	    apt-get install -y -qq --no-install-recommends pgbouncer > /dev/null; } || \
 	  echo "No pgbouncer here: the tests of it will say that they are skipped."
+
+# And the TLS terminators of docs/tls.md. Debian may start them on port 80: then stop them, nothing here needs that.
+.PHONY: terminators
+terminators:
+	@{ command -v haproxy > /dev/null || test -x /usr/sbin/haproxy; } && command -v caddy > /dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends haproxy caddy > /dev/null; } || \
+	  echo "No HAProxy and Caddy here: the tests behind them will say that they are skipped."
 
 # So is libfaketime, for clocks that jump.
 .PHONY: faketime

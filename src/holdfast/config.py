@@ -3,9 +3,10 @@
 Rooms get the fields they need, never this value.
 """
 
+import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from holdfast.errors import Misconfigured
 MOST_WORKERS = 64
 """Far above what one machine can use of them; a slip of the finger is above that."""
 _SECRETS = frozenset({"metrics_token"})
+Proxies = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
 
@@ -43,6 +45,8 @@ class Config:
     """Seconds a stopping server answers 503 at /readyz, and everything else as ever, before it stops listening."""
     base_url: str = ""
     """The origin that browsers and providers reach this server at. Unset = `http(s)://localhost:<port>`."""
+    trusted_proxies: str = ""
+    """Peers whose X-Forwarded-For is believed, as `127.0.0.1,10.20.0.0/16`: your TLS terminators. Empty = none."""
     dev: bool = False
     """Development: plain HTTP, loopback providers and return URLs, the sandbox provider at /lab/sandbox."""
     tls_dev: bool = False
@@ -151,6 +155,10 @@ class Config:
     @property
     def tls(self) -> bool:
         return self.tls_dev or self.tls_cert is not None
+
+    def proxies(self) -> Proxies:
+        """Return the networks of `trusted_proxies`; an address is one of its own. Raises ValueError."""
+        return tuple(ipaddress.ip_network(item.strip()) for item in self.trusted_proxies.split(",") if item.strip())
 
     def delivery_delays(self) -> tuple[float, ...]:
         """Return the seconds before each retry, none if the defaults apply. Raises ValueError."""
@@ -287,6 +295,10 @@ def _checked(config: Config) -> Config:
         ),
         (0 < config.delivery_timeout <= 60, "delivery_timeout must be above 0 and at most 60"),
         (_are_delays(config), "delivery_retries must be seconds, such as 5,60,600"),
+        (
+            _can(config.proxies),
+            "trusted_proxies must be addresses and networks, such as 127.0.0.1,10.20.0.0/16",
+        ),
         (config.checkpoint_interval >= 0, "checkpoint_interval must not be negative"),
         (
             config.usage_interval == 0 or 0.05 <= config.usage_interval <= 600,
@@ -306,6 +318,14 @@ def _checked(config: Config) -> Config:
     if config.base_url:
         _check_base_url(config)
     return config
+
+
+def _can(parse: Callable[[], object]) -> bool:
+    try:
+        parse()
+    except ValueError:
+        return False
+    return True
 
 
 def _are_delays(config: Config) -> bool:

@@ -255,7 +255,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         origins=Origins(database, base_url=config.base_url, dev=config.dev),
         organizations=Organizations(database, clock),
         people=people,
-        signing_in=SigningIn(database, vault, clock, people),
+        signing_in=SigningIn(database, vault, clock, people, config.proxies()),
         connections=connections,
         definitions=Definitions(database, clock, built_in=connections.built_in, allow_http=config.dev),
         factory=factory,

@@ -1,8 +1,11 @@
-"""One HTTP/2 request in clear, frame by frame: for what no client library would send."""
+"""One HTTP/2 request, frame by frame: for what no client library would send."""
 
+import contextlib
 import socket
-from collections.abc import Iterable, Mapping
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import zttp
 
@@ -21,13 +24,22 @@ class H2Reply:
         return int(self.trailers.get(b"grpc-status", b"-1"))
 
 
-def h2_request(port: int, method: bytes, path: bytes, headers: Mapping[bytes, bytes], body: bytes) -> H2Reply:
-    """Send one request with prior knowledge, and return all of its answer."""
+def h2_request(
+    port: int,
+    method: bytes,
+    path: bytes,
+    headers: Mapping[bytes, bytes] | Headers,
+    body: bytes,
+    authority: Path | None = None,
+) -> H2Reply:
+    """Send one request, and return all of its answer: with prior knowledge, or over TLS that trusts this authority. A
+    list of headers may hold one twice."""
+    headers = headers.items() if isinstance(headers, Mapping) else headers
     connection = zttp.Connection(zttp.CLIENT, protocol=zttp.HTTP2)
     reply = H2Reply()
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+    with _connected(port, authority) as wire:
         connection.initiate_connection()
-        head = [(b"host", b"localhost"), *headers.items()]
+        head = [(b"host", b"localhost"), *headers]
         stream = connection.send_request(method, path, b"2", head)
         if body:
             stream.send_data(body)
@@ -48,3 +60,16 @@ def h2_request(port: int, method: bytes, path: bytes, headers: Mapping[bytes, by
             if sending := connection.data_to_send():
                 wire.sendall(sending)
     return reply
+
+
+@contextlib.contextmanager
+def _connected(port: int, authority: Path | None) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        if authority is None:
+            yield plain
+            return
+        context = ssl.create_default_context(cafile=authority)
+        context.set_alpn_protocols(["h2"])
+        with context.wrap_socket(plain, server_hostname="localhost") as wire:
+            assert wire.selected_alpn_protocol() == "h2"
+            yield wire

@@ -18,6 +18,9 @@ from holdfast.api.dispatch import WHOLE, AtOnce
 
 MOST_HEAD_BYTES = 65_536
 """Twice what browsers and proxies allow. What arrives with the last of it is let through: the bound is on memory."""
+IDLE_SECONDS = 75
+"""Longer than the minute for which load balancers usually keep a connection that they use again: closing first would
+race with their next request. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html"""
 MOST_CORKED_BYTES = 65_536
 """Held back in one turn of the loop at most; more is written at once, so that back-pressure is felt."""
 
@@ -77,6 +80,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+        self.timeout_keep_alive = IDLE_SECONDS
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)  # set back below where a head ends within this data

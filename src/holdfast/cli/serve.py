@@ -24,7 +24,7 @@ from holdfast.cli import tls
 from holdfast.cli.announce import announce
 from holdfast.cli.drain import Server
 from holdfast.cli.protocols import AnyHttpProtocol
-from holdfast.config import Config, with_address
+from holdfast.config import Config, Proxies, with_address
 from holdfast.errors import Misconfigured
 from holdfast.worker import Worker
 
@@ -78,7 +78,7 @@ async def running(
 
     grace = config.outbound_timeout + GRACE_SECONDS
     server = Server(
-        uvicorn_config(holdfast.app, grace, context),
+        uvicorn_config(holdfast.app, grace, context, config.proxies()),
         holdfast.readiness,
         delay=config.drain_delay,
         on_drain=end_loops,
@@ -124,8 +124,11 @@ def _stop_on_signals(server: Server) -> None:
             loop.add_signal_handler(number, server.stop)
 
 
-def uvicorn_config(app: ASGIApp, grace: float = GRACE_SECONDS, context: ssl.SSLContext | None = None) -> uvicorn.Config:
-    """Return how we run uvicorn; the benchmark's bare handler is run the same way."""
+def uvicorn_config(
+    app: ASGIApp, grace: float = GRACE_SECONDS, context: ssl.SSLContext | None = None, proxies: Proxies = ()
+) -> uvicorn.Config:
+    """Return how we run uvicorn; the benchmark's bare handler is run the same way. `proxies`: whose X-Forwarded-For is
+    believed. uvicorn takes the address furthest to the right that is not one of them."""
     return uvicorn.Config(
         app,
         http=AnyHttpProtocol,
@@ -134,7 +137,8 @@ def uvicorn_config(app: ASGIApp, grace: float = GRACE_SECONDS, context: ssl.SSLC
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=[str(network) for network in proxies],
         timeout_graceful_shutdown=math.ceil(grace),
         ssl_context_factory=None if context is None else lambda _config, _default: context,
     )

@@ -9,6 +9,7 @@ from holdfast.access.administrators import store
 from holdfast.access.administrators.administrator import Administrator, Session, wait_after
 from holdfast.access.administrators.people import Administrators
 from holdfast.clock import Clock
+from holdfast.config import Proxies
 from holdfast.errors import Refused, TooMany, Unauthenticated
 from holdfast.events import Action, Entry
 from holdfast.events import store as log
@@ -32,10 +33,14 @@ class SignedIn:
 
 
 class SigningIn:
-    def __init__(self, database: Database, vault: Vault, clock: Clock, people: Administrators) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, clock: Clock, people: Administrators, proxies: Proxies = ()
+    ) -> None:
+        """`proxies`: who is believed when they say for whom they speak."""
         self._database, self._vault, self._clock, self._people = database, vault, clock, people
         self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._decoy = ""
+        self._proxies = proxies
 
     async def with_password(self, email: str, password: str, address: str) -> Secret:
         """Return a new session's token. Raises Unauthenticated without saying which part was wrong, TooMany."""
@@ -125,9 +130,9 @@ class SigningIn:
             store.save(tx, replace(person, failures=failures, wait_until=now + wait if wait else None))
 
     def _count(self, address: str) -> None:
-        """Bound the tries from one address. Not from one of a private network: that is a proxy, behind which everybody
-        is, and whoever tried often enough would keep all others out. An account's own wait stands either way."""
-        if _is_proxy(address):
+        """Bound the tries from one address. Not from a proxy's, behind which everybody is: whoever tried often enough
+        would keep all others out. An account's own wait stands either way."""
+        if _is_proxy(address, self._proxies):
             return
         now = self._clock.now()
         tries, since = self._tries.pop(address, (0, now))
@@ -142,8 +147,10 @@ class SigningIn:
             )
 
 
-def _is_proxy(address: str) -> bool:
+def _is_proxy(address: str, known: Proxies) -> bool:
+    """Where no proxies are named, any address of a private network may be one's."""
     try:
-        return ipaddress.ip_address(address).is_private
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return False
+    return any(ip in network for network in known) if known else ip.is_private
