@@ -57,6 +57,52 @@ def test_a_body_that_is_no_request_is_refused(web: httpx2.Client, body: str) -> 
     assert (reply.status_code, reply.json()["code"]) == (400, 3)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "fields"),
+    [
+        ("GET", "/api/v1/providers?filter.provider_type=CUSTOMISED", None, ["filter.provider_type"]),
+        ("GET", "/api/v1/providers?filter.provider_type=custom", None, ["filter.provider_type"]),
+        ("GET", "/api/v1/providers?filter.provider_type=99", None, ["filter.provider_type"]),
+        ("POST", "/api/v1/events/paginated", {"source": "ELSEWHERE"}, ["filter.source"]),
+        ("POST", "/api/v1/events/paginated", {"source": 77}, ["filter.source"]),
+        ("POST", "/api/v1/events/paginated", {"source": 1.5}, ["filter.source"]),
+        ("POST", "/api/v1/organizations", {"display_name": "A", "regionCode": "MARS"}, ["organization.region_code"]),
+        (
+            "POST",
+            "/api/v1/connections",
+            {"provider_key": "GITHUB", "type": "OAUTH9", "auth_mode": "EVERYBODY"},
+            ["connection.type", "connection.auth_mode"],
+        ),
+        (
+            "PATCH",
+            "/api/v1/connections/conn_x",
+            {"oidc_config": {"scopes": ["openid", "most"]}},
+            ["connection.oidc_config.scopes[1]"],
+        ),
+    ],
+)
+def test_an_enum_value_that_the_wire_does_not_have_is_named(
+    web: httpx2.Client, method: str, path: str, body: object, fields: list[str]
+) -> None:
+    reply = web.request(method, path, **({} if body is None else {"json": body}))
+    assert reply.status_code == 400, reply.text
+    info = reply.json()["details"][0]
+    violations = info["validation_error_info"]["field_violations"]
+    assert info["error_code"] == "INVALID_ARGUMENT"
+    assert [one["field"] for one in violations] == fields
+
+
+def test_enum_values_are_words_or_numbers_and_unknown_members_are_ignored(web: httpx2.Client) -> None:
+    for value in ("CUSTOM", "1"):
+        reply = web.get(f"/api/v1/providers?filter.provider_type={value}&page=2&filter.colour=red")
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["providers"] == []
+    made = web.post("/api/v1/organizations", json={"display_name": "Enums", "region_code": 1, "colour": {"is": "red"}})
+    assert made.json()["organization"]["display_name"] == "Enums"
+    unset = web.post("/api/v1/organizations", json={"display_name": "Unset", "region_code": None})
+    assert unset.status_code == 200, unset.text
+
+
 def test_a_body_that_is_too_large_is_413(web: httpx2.Client) -> None:
     reply = web.post("/api/v1/connected_accounts", content=b" " * 1_100_000)
     assert (reply.status_code, reply.json()["code"]) == (413, 8)

@@ -19,6 +19,7 @@ from holdfast.api.dispatch import JSON_HEADERS, retry_after
 from holdfast.api.intake import BodyTooLarge, MethodNotAllowed, log_unexpected, named, read_body
 from holdfast.api.scalekit.calls import Caller
 from holdfast.api.scalekit.descriptors import WIRE, Binding, Message
+from holdfast.api.scalekit.enum_words import check_words
 from holdfast.api.scalekit.faults import HTTP_STATUS, Code, Fault, render
 from holdfast.api.scalekit.rpc import Rpc
 from holdfast.errors import Invalid, NotFound, Unauthenticated
@@ -107,6 +108,7 @@ def _request(route: Route, path: dict[str, str], query: bytes, raw: bytes) -> Me
             _put(values, kind.DESCRIPTOR, name.split("."), text)
     for name, text in path.items():
         _put(values, kind.DESCRIPTOR, [name], text)
+    check_words(values, kind.DESCRIPTOR)
     try:
         return json_format.ParseDict(values, kind(), ignore_unknown_fields=True, max_recursion_depth=_DEEPEST)
     except (json_format.Error, ValueError, TypeError, AttributeError) as error:
