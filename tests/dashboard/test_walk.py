@@ -1,18 +1,14 @@
-"""In Chromium: from first start to a connected account by clicking, and every page under axe-core, light and dark.
-Screenshots are kept in build/screens."""
+"""In Chromium: from first start to a connected account by clicking, at the sandbox, with scripts and without.
+Screenshots are kept in build/screens. The tour at another's emulator is tests/journeys/test_tour.py."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from holdfast.accounts import Given, OAuthCredential, Owner
-from holdfast.app import Holdfast
 from holdfast.cli.serve import running
 from holdfast.config import Config
-from holdfast.secret import Secret
-from tests.dashboard.conftest import connect_sandbox
-from tests.dashboard.person import PASSWORD, owner_of
+from tests.dashboard.person import PASSWORD
 from tests.parts.browser import chromium
 
 if TYPE_CHECKING:
@@ -81,79 +77,3 @@ async def test_from_first_start_to_a_connected_account_by_clicking(tmp_path: Pat
         await page.click("nav >> text=Overview")
         assert await page.locator(".checks .ticked").count() == 2
         assert not complaints
-
-
-async def _some(holdfast: Holdfast) -> dict[str, str]:
-    """Make what fills the pages; return their addresses by name."""
-    owner = await owner_of(holdfast)
-    connection = await connect_sandbox(holdfast, owner)
-    session = await holdfast.signing_in.admit(owner, "test")
-    environment, now, ids = holdfast.environment.id, holdfast.clock.now(), []
-    for number, name in enumerate(("ada", "grace", "edsger", "barbara")):
-        tokens = OAuthCredential(Secret(f"at{name}"), Secret(f"rt{name}"), expires_at=now + 3600, scopes=("read",))
-        whose = Owner.user(f"user_{name}", "org_1" if number % 2 else None)
-        given = Given(credential=tokens, metadata={"plan": "pro"}, api_config={"version": "2"})
-        ids.append((await holdfast.keeping.create(environment, "sandbox", whose, given, owner.actor())).id)
-    await holdfast.keeping.suspend(environment, ids[1], owner.actor(), why="An audit")
-    await holdfast.keeping.revoke(environment, ids[2], owner.actor())
-    stale, _ = await holdfast.keeping.get(environment, ids[3])
-    await holdfast.refresher.refresh(stale, force=True)
-    waiting = await holdfast.keeping.create(environment, "sandbox", Owner.user("user_new"), Given(), owner.actor())
-    base = "/dashboard/default"
-    return {
-        "session": session.reveal(),
-        "overview": base,
-        "accounts": f"{base}/accounts",
-        "nothing-found": f"{base}/accounts?q=zzz",
-        "active": f"{base}/accounts/{ids[0]}",
-        "suspended": f"{base}/accounts/{ids[1]}",
-        "disconnected": f"{base}/accounts/{ids[2]}",
-        "expired": f"{base}/accounts/{ids[3]}",
-        "pending": f"{base}/accounts/{waiting.id}",
-        "delete": f"{base}/accounts/{ids[0]}/delete",
-        "choose": f"{base}/accounts/new",
-        "new": f"{base}/accounts/new/{connection.id}",
-        "activity": f"{base}/activity",
-        "environments": "/dashboard/environments",
-        "connections": f"{base}/connections",
-        "connection": f"{base}/connections/{connection.id}",
-        "new-connection": f"{base}/connections/new/sandbox",
-        "delete-connection": f"{base}/connections/{connection.id}/delete",
-        "provider": f"{base}/providers/sandbox",
-        "keys": f"{base}/keys",
-        "people": f"{base}/people",
-        "me": f"{base}/me",
-        "missing": f"{base}/accounts/nothing",
-    }
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
-async def test_no_page_has_a_serious_fault_of_accessibility_or_is_wider_than_the_screen(
-    tmp_path: Path, node_modules: Path, scheme: Any, width: int
-) -> None:
-    axe = (node_modules / "axe-core" / "axe.min.js").read_text()
-    async with running(Config(dev=True, data_dir=tmp_path, port=0)) as (holdfast, _), chromium() as browser:
-        pages = await _some(holdfast)
-        context = await browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
-        cookie = {"name": "holdfast-admin", "value": pages.pop("session"), "url": holdfast.config.base_url}
-        await context.add_cookies([cookie])  # type: ignore[list-item]
-        page, faults = await context.new_page(), list[str]()
-        for name, path in pages.items():
-            await page.goto(holdfast.config.base_url + path)
-            await _shot(page, f"{name}-{scheme}")
-            if not await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
-                faults.append(f"{name}: wider than the screen")
-            await page.evaluate(axe)
-            found = await page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations)")
-            faults += [
-                f"{name}: {one['id']}: {one['nodes'][0]['html'][:150]} {one['nodes'][0]['failureSummary'][:200]}"
-                for one in found
-                if one["impact"] in ("serious", "critical")
-            ]
-        await context.clear_cookies()
-        for path in ("/dashboard/sign-in", "/dashboard/welcome/nothing"):
-            await page.goto(holdfast.config.base_url + path)
-            await page.evaluate(axe)
-            found = await page.evaluate("axe.run().then((r) => r.violations.map((v) => [v.impact, v.id]))")
-            faults += [f"{path}: {name}" for impact, name in found if impact in ("serious", "critical")]
-        assert faults == []

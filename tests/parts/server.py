@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.parts.process import ServerProcess
 
-_ANNOUNCED = re.compile(r"^\s+(URL|API key|Client|Secret|Database|Key file|Sandbox|API)\s{2,}(.+?)\s*$")
+_ANNOUNCED = re.compile(r"^\s+(URL|API key|Client|Secret|Database|Key file|Sandbox|Dashboard|API)\s+(.+?)\s*$")
 
 _ALWAYS = {"COLUMNS": "500", "HOLDFAST_SWEEP_INTERVAL": "0"}
 """The sweep is off unless a test asks for it: tests that count refreshes mean those that a read has caused."""

@@ -4,7 +4,7 @@ tested in. Everything in it is the product's own, wired by `app.build`."""
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -278,9 +278,9 @@ async def house_on(
 
 
 @contextlib.asynccontextmanager
-async def second_process(first: House) -> AsyncIterator[House]:
+async def second_process(first: House, **settings: Any) -> AsyncIterator[House]:
     """Another server on the same database and key file; the provider is the first one's sandbox."""
-    holdfast = await build(first.holdfast.config, first.clock)
+    holdfast = await build(replace(first.holdfast.config, **settings), first.clock)
     try:
         yield _house(holdfast, first.clock, first.sandbox)
     finally:

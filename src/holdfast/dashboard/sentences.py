@@ -51,7 +51,7 @@ WORDS: Mapping[Action, Words] = {
     Action.TOKEN_REFRESH_UNRESOLVED: Words("failures", "does not know yet whether a refresh has arrived", "bad"),
     Action.LINK_CREATED: Words("connecting", "made a link for its owner to connect with"),
     Action.CONSENT_GIVEN: Words("connecting", "gave consent at the provider", "good"),
-    Action.TOKENS_OBTAINED: Words("connecting", "obtained tokens, to be kept once the app confirms whose they are"),
+    Action.TOKENS_OBTAINED: Words("connecting", "brought tokens back from the provider"),
     Action.VERIFICATION_REFUSED: Words("connecting", "was refused: the app did not confirm this user", "bad"),
     Action.ATTEMPT_BEGUN: Words("connecting", "began to connect an account"),
     Action.ATTEMPT_REFUSED: Words("connecting", "was refused at the end of connecting", "bad"),

@@ -13,6 +13,7 @@ _FLASHES = {
     "moved": "Saved. It moved to another host, so client secrets were cleared: enter them again at its connections.",
     "deleted": "Deleted.",
     "made": "Made.",
+    "connection-made": "The connection is made. Register its redirect URI at the provider, then test it.",
     "enabled": "Enabled.",
     "disabled": "Switched off.",
     "invited": "Invited: send them the link below.",

@@ -97,7 +97,7 @@ class ConnectionPages:
                 hidden=_HIDDEN,
                 provider=provider,
             )
-        return self._frame.done(visit, f"connections/{made.id}", "made")
+        return self._frame.done(visit, f"connections/{made.id}", "connection-made")
 
     async def one(self, visit: Visit) -> Response:
         return self._frame.page(visit, "connection.html", **await self._facts(visit))
