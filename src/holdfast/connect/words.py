@@ -47,11 +47,11 @@ class Words:
         return {key.removeprefix(f"{name}."): text for key, text in self.texts.items() if key.startswith(f"{name}.")}
 
 
-class Catalogue:
+class Languages:
     """Every language there is."""
 
-    def __init__(self, languages: Mapping[str, Words]) -> None:
-        self._languages = dict(languages)
+    def __init__(self, words: Mapping[str, Words]) -> None:
+        self._languages = dict(words)
 
     @property
     def names(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Catalogue:
         return {tag: words.section("component") for tag, words in self._languages.items()}
 
 
-def read_catalogue(own: Path | None = None) -> Catalogue:
+def read_languages(own: Path | None = None) -> Languages:
     """Read the languages that come with this server, and those in a directory of the operator's, which win.
 
     Raises Misconfigured, naming file and text, for a directory that is not there, a file that cannot be read, a text
@@ -99,7 +99,7 @@ def read_catalogue(own: Path | None = None) -> Catalogue:
         texts = _read(path)
         _check(path, texts, first)
         found[path.stem] = {**found.get(path.stem, first), **texts}
-    return Catalogue({tag: Words(tag, texts) for tag, texts in found.items()})
+    return Languages({tag: Words(tag, texts) for tag, texts in found.items()})
 
 
 def places_of(text: str) -> list[str]:

@@ -18,7 +18,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Branding:
-    """"" stands for none: the server's own name, our colour, no way home, and the language that a browser asks for."""
+    """ "" stands for none: the server's own name, our colour, no way home, and the language that a browser asks for."""
 
     name: str = ""
     accent: str = ""
@@ -73,5 +73,5 @@ def _is_home(url: str, *, dev: bool) -> bool:
         return False
     host = parts.hostname or ""
     safe = parts.scheme == "https" or (dev and parts.scheme == "http" and host in _LOOPBACK)
-    plain = url.isascii() and not any(letter <= " " or letter in "\\\"<>" for letter in url)
+    plain = url.isascii() and not any(letter <= " " or letter in '\\"<>' for letter in url)
     return bool(safe and host and plain and "@" not in parts.netloc and len(url) <= LONGEST_URL)

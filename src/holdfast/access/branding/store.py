@@ -1,4 +1,4 @@
-"""Each environment's branding, its logo beside it. A page reads the record; only the logo's own address, the picture."""
+"""Each environment's branding, its logo beside it. A page reads the record; the logo's own address, the picture."""
 
 from typing import Any
 
@@ -57,4 +57,3 @@ def save_branding(tx: Connection, environment_id: str, record: Branding, logo: L
         }
     if tx.execute(update(branding).where(mine).values(values)).rowcount == 0:
         tx.execute(insert(branding).values(environment_id=environment_id, **values))
-
