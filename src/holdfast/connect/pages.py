@@ -256,17 +256,18 @@ def _confirm_facts(
     opened: Opened, look: Look, typed: Mapping[str, str], wrong: Mapping[str, Markup | str]
 ) -> dict[str, Any]:
     provider, owner = opened.effective.provider, opened.attempt.owner
+    oauth = opened.effective.connection.method == "oauth"
     return {
         "provider": provider.name,
         "owner": owner.user_id or owner.organization_id,
         "owner_is_organization": owner.kind == "organization",
         "organization": owner.organization_id if owner.kind == "user" else "",
         "acting_user": opened.attempt.acting_user if owner.kind == "organization" else "",
-        "oauth": opened.effective.connection.method == "oauth",
+        "oauth": oauth,
         "tried": is_tried(opened.effective),
         "opening": opened.opening if opened.attempt.by_link else "",
         "fields": form_fields(look.words, opened.fields, typed, wrong),
         "wrong": wrong.get("") or (look.words("form.look") if wrong else ""),
-        "scopes": [(scope, provider.scope_help.get(scope, "")) for scope in opened.effective.scopes],
-        "hosts": sorted(custom.hosts(provider)) if provider.custom else [],
+        "scopes": [(scope, provider.scope_help.get(scope, "")) for scope in opened.effective.scopes] if oauth else [],
+        "hosts": sorted(custom.hosts(provider)) if oauth and provider.custom else [],
     }

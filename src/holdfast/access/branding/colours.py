@@ -17,16 +17,19 @@ READABLE = 4.5
 """Between text and what it stands on."""
 SEEN = 3.0
 """Between a control's outline and what is beside it."""
-_STEPS = 20
+_NEARLY = 3.4
+"""From here on, making a colour readable under white is a change that its owner hardly sees. Below, black is at 6."""
+_STEPS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Shades:
-    """What a theme makes of an accent. The accent itself is left as it was chosen."""
+    """What a theme makes of an accent."""
 
     accent: str
+    """The fill of a button: as chosen, or a shade darker where that lets white be read on it."""
     on_accent: str
-    """Black or white, whichever is read better on the accent: at least 4.58 to 1 on any colour."""
+    """White where it is read on the accent, else black, which then is."""
     edge: str
     """The outline of what is filled with the accent, so that a pale button on white is still seen as one."""
     link: str
@@ -35,9 +38,11 @@ class Shades:
 
 def shades_of(accent: str, theme: Theme) -> Shades:
     grounds = GROUNDS[theme]
-    on = max("#ffffff", "#000000", key=lambda text: contrast(text, accent))
     towards = "#000000" if theme == "light" else "#ffffff"
-    return Shades(accent, on, _moved(accent, towards, grounds, SEEN), _moved(accent, towards, grounds, READABLE))
+    light = contrast("#ffffff", accent) >= _NEARLY
+    fill = _moved(accent, "#000000", ("#ffffff",), READABLE) if light else accent
+    on = "#ffffff" if light else "#000000"
+    return Shades(fill, on, _moved(accent, towards, grounds, SEEN), _moved(accent, towards, grounds, READABLE))
 
 
 def contrast(one: str, other: str) -> float:

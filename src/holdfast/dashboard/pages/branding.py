@@ -108,7 +108,7 @@ def _theme(theme: Theme, accent: str) -> dict[str, str]:
     text, quiet, line = _TEXT[theme]
     chosen = accent or _OURS[theme]
     shades = shades_of(chosen, theme)
-    on = shades.on_accent if accent else _ON[theme]
+    on, fill = (shades.on_accent, shades.accent) if accent else (_ON[theme], chosen)
     return {
         "name": theme,
         "card": card,
@@ -116,11 +116,11 @@ def _theme(theme: Theme, accent: str) -> dict[str, str]:
         "text": text,
         "quiet": quiet,
         "line": line,
-        "accent": chosen,
+        "accent": fill,
         "on": on,
         "edge": shades.edge,
         "link": shades.link,
-        "ratio": f"{contrast(on, chosen):.1f}",
+        "ratio": f"{contrast(on, fill):.1f}",
     }
 
 
