@@ -58,7 +58,9 @@ class Config:
     log_level: str = "info"
     """debug, info, warning or error."""
     app_name: str = "Holdfast"
-    """The name that end users read on the connect pages."""
+    """The name that end users read on the connect pages, where their environment has none of its own."""
+    translations_dir: Path | None = None
+    """A directory with translations of those pages, a file for each language: `pt-BR.toml`. Read at the start."""
     attempt_lifetime: int = 600
     """Seconds a user has to finish connecting. At most 600."""
     connect_code_lifetime: int = 90

@@ -20,7 +20,7 @@ from holdfast.api.workos import WorkosDoor
 from holdfast.api.workos.parts import Parts as WorkosParts
 from holdfast.api.workos.relay import RelayShape
 from holdfast.api.workos.widgets import Pipes
-from holdfast.connect import ConnectPages, HandoffPages, MinePages
+from holdfast.connect import ConnectPages, HandoffPages, Looks, MinePages
 from holdfast.dashboard import Dashboard, DashboardParts
 from holdfast.lab import sandbox_routes
 from holdfast.rooms import SANDBOX_PATH, Rooms
@@ -122,6 +122,7 @@ def dashboard_parts(rooms: Rooms) -> DashboardParts:
         errands=rooms.errands,
         links=rooms.links,
         refresher=rooms.refresher,
+        languages=rooms.languages.names,
         base_url=rooms.config.base_url,
         app_name=rooms.config.app_name,
         dev=rooms.config.dev,
@@ -143,11 +144,12 @@ def _widget_parts(rooms: Rooms, limiter: RateLimiter) -> WidgetParts:
 
 def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor, widgets: WidgetParts) -> Router:
     config = rooms.config
-    connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, base_url=config.base_url, app_name=config.app_name)
+    looks = Looks(rooms.database, rooms.languages, app_name=config.app_name)
+    connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, looks, base_url=config.base_url)
     dashboard = Dashboard(dashboard_parts(rooms))
     routes: list[BaseRoute] = [
         *connect.routes(),
-        *HandoffPages(connect, rooms.widgets).routes(),
+        *HandoffPages(connect, rooms.widgets, rooms.languages).routes(),
         *MinePages(connect, rooms.mine, rooms.widgets, rooms.origins, base_url=config.base_url).routes(),
         Mount("/_widgets", Pipes(widgets).door()),
         Mount("/widgets/api", Own(widgets).door()),

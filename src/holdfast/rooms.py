@@ -18,6 +18,7 @@ from holdfast.api.workos.notifications import WorkosRenderer
 from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Mine, Settle, Start, Verify
 from holdfast.clock import Clock
 from holdfast.config import Config
+from holdfast.connect.words import Languages, read_languages
 from holdfast.connections import ClientFactory, Connections, Definitions
 from holdfast.errors import Misconfigured
 from holdfast.events import Actor
@@ -70,6 +71,7 @@ class Rooms:
     vault: Vault
     outbound: Outbound
     catalog: Catalog
+    languages: Languages
     environment: Environment
     """The one that the first start makes."""
     keys: Keys
@@ -186,6 +188,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
     seed = vault.lookup_hash("sandbox", "client secret")
     sandbox = Sandbox(clock, client_name=config.app_name, secret_seed=seed) if with_sandbox else None
     catalog = load_catalog(config.provider_origins)
+    languages = read_languages(config.translations_dir)
     lab = {"sandbox": sandbox_provider(config.base_url + SANDBOX_PATH)} if config.dev else {}
     connections = Connections(database, vault, clock, catalog, allow_http=config.dev, extra=lab)
     outbound = Outbound(allow_private=config.dev, total_timeout=config.outbound_timeout, tls=_trust(config))
@@ -247,6 +250,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         vault=vault,
         outbound=outbound,
         catalog=catalog,
+        languages=languages,
         environment=environment,
         keys=keys,
         clients=clients,

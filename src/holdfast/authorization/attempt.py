@@ -78,14 +78,15 @@ class Landed:
     error: str | None = None
     description: str = ""
     provider_name: str = ""
+    environment_id: str = ""
 
 
 def landed_with_error(attempt: Attempt, provider_name: str, code: str, words: str) -> Landed:
     """Return the way back to the app with the error, as RFC 6749 section 4.1.2.1 names it."""
     if attempt.return_to is None:
-        return Landed(None, code, words, provider_name)
+        return Landed(None, code, words, provider_name, attempt.environment_id)
     told = {"error": code, "error_description": words, "state": attempt.app_state}
-    return Landed(back_to(attempt.return_to, told), code, words, provider_name)
+    return Landed(back_to(attempt.return_to, told), code, words, provider_name, attempt.environment_id)
 
 
 def back_to(return_to: str, params: Mapping[str, str]) -> str:

@@ -28,6 +28,8 @@ from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.providers.identity import ProviderIdentity
 from holdfast.storage import Connection as Tx
 
+NOT_COMPLETED = "the sign-in was not completed at the provider"
+
 
 class Failed(HoldfastError):
     """An attempt came to nothing, for a reason worth telling the app and its user."""
@@ -93,7 +95,7 @@ class Callback:
             url = await self._exchange(arrival, client, code)
         except HoldfastError as error:
             return await fail(self._accounts, attempt, arrival.effective, error, consumed=consumed)
-        return Landed(url, provider_name=provider)
+        return Landed(url, provider_name=provider, environment_id=attempt.environment_id)
 
     async def _arrive(self, find: _Find, params: Sequence[tuple[str, str]], browser: str | None) -> _Arrival:
         accounts = self._accounts
@@ -139,7 +141,7 @@ class Callback:
             case CallbackCode() as code:
                 return client, code
             case CallbackDenied(error, description):
-                words = description or "the sign-in was not completed at the provider"
+                words = description or NOT_COMPLETED
                 raise Failed(error or "access_denied", words, provider_error=error)
             case CallbackForged(reason):
                 raise Failed("provider_error", f"the provider's answer is not genuine: {reason}")

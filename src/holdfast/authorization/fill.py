@@ -40,7 +40,7 @@ class Fill:
             url = await self._settle.settle(attempt, effective, credential, None, config)
         except HoldfastError as error:
             return await fail(self._accounts, attempt, effective, error, consumed=True)
-        return Landed(url, provider_name=effective.provider.name)
+        return Landed(url, provider_name=effective.provider.name, environment_id=attempt.environment_id)
 
     async def check(self, effective: Effective, typed: Mapping[str, str]) -> tuple[Credential, Mapping[str, str]]:
         """Return the credential and the settings that were typed, tried at the provider where its entry says how.
@@ -70,22 +70,28 @@ class Fill:
             if isinstance(outcome, TokenRefusal) and outcome.kind in ("misconfigured", "dead_grant", "refused"):
                 raise _wrong("client_secret", f"{provider.name} does not accept these client credentials.")
             if isinstance(outcome, Unsent | Lost):
-                raise _wrong("", _away(provider))
+                raise _away(provider)
             return
         if provider.probe is None or not isinstance(credential, ApiKey):
             return
         client = self._client(effective, "", None, read)
         reply = await client.probe(credential.key)
         if reply is None or isinstance(reply, Lost):
-            raise _wrong("", _away(provider))
+            raise _away(provider)
         if is_refused(provider, reply):
             raise _wrong(main_field(provider), f"{provider.name} does not accept this.")
         if reply.status >= 500 or reply.status == 429:
-            raise _wrong("", _away(provider))
+            raise _away(provider)
 
     def _client(self, effective: Effective, client_id: str, secret: Secret | None, read: Typed) -> ProviderClient:
         plain = msgspec.json.decode(read.details.reveal(), type=dict[str, str])
         return self._factory.client_of_account(effective, client_id, secret, {**plain, **read.config})
+
+
+def is_tried(effective: Effective) -> bool:
+    """Tell whether what is typed in is tried at the provider before it is kept."""
+    method = effective.connection.method
+    return method == "client_credentials" or (method == "api_key" and effective.provider.probe is not None)
 
 
 def is_refused(provider: Provider, reply: Reply) -> bool:
@@ -114,9 +120,9 @@ def _credential(read: Typed, typed: Mapping[str, str], is_client: bool) -> Crede
     return ApiKey(read.key, read.details)
 
 
-def _away(provider: Provider) -> str:
-    return f"{provider.name} could not be reached to check this just now: try again."
+def _away(provider: Provider) -> Invalid:
+    return _wrong("", f"{provider.name} could not be reached to check this just now: try again.", "away")
 
 
-def _wrong(name: str, message: str) -> Invalid:
-    return Invalid(message, code="credential_refused", fields=[{"field": name, "code": "refused", "message": message}])
+def _wrong(name: str, message: str, code: str = "refused") -> Invalid:
+    return Invalid(message, code="credential_refused", fields=[{"field": name, "code": code, "message": message}])

@@ -24,6 +24,8 @@ from holdfast.providers.forms import FormField, form_of
 from holdfast.providers.templates import check_config
 from holdfast.storage import Connection as Tx
 
+CHANGED_MIND = "the user changed their mind before signing in"
+
 
 class AttemptOver(HoldfastError):
     """The link was used or is too old. The app has to make a new one."""
@@ -49,6 +51,7 @@ class Started:
 
     provider_url: str
     browser: str
+    environment_id: str
 
 
 class Start:
@@ -91,22 +94,29 @@ class Start:
             lambda tx: store.advance(tx, started, from_stages=(Stage.BEGUN, Stage.STARTED))
         ):
             raise AttemptOver("this link was used already")
-        return Started(url, browser)
+        return Started(url, browser, attempt.environment_id)
 
     async def cancel(self, link: str, browser: str | None, opening: str = "") -> Landed:
         """End an attempt at its user's wish, before the provider was asked. The app is told as of any denial."""
         opened, _ = await self._find(link, browser, opening)
         accounts, attempt = self._accounts, opened.attempt
-        words = "the user changed their mind before signing in"
 
         def work(tx: Tx) -> None:
             now = accounts.clock.now()
             ended = replace(attempt, stage=Stage.FAILED, verifier=None)
             if store.advance(tx, ended, from_stages=(Stage.BEGUN, Stage.STARTED)):
-                log.append(tx, failure_entry(attempt, opened.effective.connection.name, "access_denied", words, now))
+                log.append(
+                    tx, failure_entry(attempt, opened.effective.connection.name, "access_denied", CHANGED_MIND, now)
+                )
 
         await accounts.database.transact(work)
-        return landed_with_error(attempt, opened.effective.provider.name, "access_denied", words)
+        return landed_with_error(attempt, opened.effective.provider.name, "access_denied", CHANGED_MIND)
+
+    async def environment_of(self, link: str) -> str | None:
+        """Return the environment of a link, also of one that is over; None for an unknown one."""
+        hashed = self._accounts.vault.lookup_hash("link", link)
+        attempt = await self._accounts.database.transact(lambda tx: store.by_link(tx, hashed))
+        return attempt.environment_id if attempt is not None else None
 
     async def _find(self, link: str, browser: str | None, opening: str) -> tuple[Opened, Client | None]:
         accounts = self._accounts

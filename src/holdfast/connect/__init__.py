@@ -5,7 +5,8 @@ Owns cookies, security headers, and what people read. Every text a provider sent
 """
 
 from holdfast.connect.handoff import HandoffPages
+from holdfast.connect.looks import Looks
 from holdfast.connect.mine import MinePages
 from holdfast.connect.pages import ConnectPages
 
-__all__ = ["ConnectPages", "HandoffPages", "MinePages"]
+__all__ = ["ConnectPages", "HandoffPages", "Looks", "MinePages"]

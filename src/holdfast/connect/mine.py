@@ -13,7 +13,10 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.access.widgets import NotThisSession, Origins, WidgetSession, WidgetTokens
 from holdfast.authorization import Mine, Own, Row
+from holdfast.authorization.fill import is_tried
+from holdfast.connect.looks import Look
 from holdfast.connect.pages import PAGE_HEADERS, ConnectPages, read_typed
+from holdfast.connect.problems import field_faults, form_fields
 from holdfast.errors import HoldfastError, Invalid, Refused
 from holdfast.ids import is_id
 
@@ -50,7 +53,7 @@ class MinePages:
                     "this page is opened by a form on a page of the app whose origin is registered as a CORS origin"
                 )
         except HoldfastError as error:
-            return self._problem(error)
+            return await self._problem(request, error)
         response = RedirectResponse(_PATH, 303, PAGE_HEADERS)
         response.set_cookie(
             self._cookie,
@@ -68,9 +71,17 @@ class MinePages:
             session, proof = await self._session(request)
             rows = await self._mine.rows(session)
         except HoldfastError as error:
-            return self._problem(error)
-        told = "Nothing was connected." if "error" in request.query_params else ""
-        return self._page(session, proof, rows, 200, told=told)
+            return await self._problem(request, error)
+        look = await self._connect.look(request, session.environment_id)
+        facts = {
+            "user": session.user_id,
+            "organization": session.organization_id,
+            "proof": proof,
+            "told": look.words("mine.nothing_done") if "error" in request.query_params else "",
+            "rows": [_facts(row, look) for row in rows],
+            "accounts": True,
+        }
+        return self._connect.draw("mine.html", 200, look, facts)
 
     async def connect(self, request: Request) -> Response:
         """Go to the provider by a link of its own, or show a form and take what was typed."""
@@ -81,16 +92,15 @@ class MinePages:
             account_id = _account_id(sent)
             typed = {name.removeprefix(_FIELD): value for name, value in sent.items() if name.startswith(_FIELD)}
             if row.fields and "typed" not in sent:
-                return self._form(row, proof, account_id, {}, {})
+                return await self._form(request, session, row, proof, account_id, {}, None)
             try:
                 return await self._go(session, row, account_id, typed)
             except Invalid as error:
                 if not (error.fields and row.fields):
                     raise
-                wrong = {fault["field"]: fault.get("message", error.message) for fault in error.fields}
-                return self._form(row, proof, account_id, typed, wrong)
+                return await self._form(request, session, row, proof, account_id, typed, error)
         except HoldfastError as error:
-            return self._problem(error)
+            return await self._problem(request, error)
 
     async def _go(self, session: WidgetSession, row: Row, account_id: str | None, typed: Mapping[str, str]) -> Response:
         name = row.effective.connection.name
@@ -112,9 +122,10 @@ class MinePages:
                 return RedirectResponse(_PATH, 303, PAGE_HEADERS)
             account, row = await self._mine.one(session, account_id)
             facts = {"provider": row.effective.provider.name, "label": account.label, "id": account.id, "proof": proof}
-            return self._connect.page("mine_disconnect.html", 200, facts)
+            at = session.environment_id
+            return await self._connect.page(request, "mine_disconnect.html", 200, facts, environment_id=at)
         except HoldfastError as error:
-            return self._problem(error)
+            return await self._problem(request, error)
 
     async def _session(self, request: Request) -> tuple[WidgetSession, str]:
         """Return the session of the browser's cookie, and the proof that its own forms bear."""
@@ -130,38 +141,36 @@ class MinePages:
             raise Refused("this step can be taken from Holdfast's own page only")
         return sent
 
-    def _page(self, session: WidgetSession, proof: str, rows: list[Row], status: int, *, told: str) -> Response:
-        facts = {
-            "user": session.user_id,
-            "organization": session.organization_id,
-            "proof": proof,
-            "told": told,
-            "rows": [_facts(row) for row in rows],
-            "credential": True,
-        }
-        return self._connect.page("mine.html", status, facts)
-
-    def _form(
-        self, row: Row, proof: str, account_id: str | None, typed: Mapping[str, str], wrong: Mapping[str, str]
+    async def _form(
+        self,
+        request: Request,
+        session: WidgetSession,
+        row: Row,
+        proof: str,
+        account_id: str | None,
+        typed: Mapping[str, str],
+        error: Invalid | None,
     ) -> Response:
+        look = await self._connect.look(request, session.environment_id)
+        provider = row.effective.provider.name
+        wrong = field_faults(look.words, provider, row.fields, error.fields if error is not None else ())
         facts = {
-            "provider": row.effective.provider.name,
+            "provider": provider,
             "name": row.effective.connection.name,
             "id": account_id,
             "proof": proof,
             "oauth": row.effective.connection.method == "oauth",
-            "wrong": wrong.get("") or ("Please look at the marked fields." if wrong else ""),
-            "fields": [
-                {"field": item, "value": "" if item.secret else typed.get(item.name, ""), "wrong": wrong.get(item.name)}
-                for item in row.fields
-            ],
+            "tried": is_tried(row.effective),
+            "wrong": wrong.get("") or (look.words("form.look") if wrong else ""),
+            "fields": form_fields(look.words, row.fields, typed, wrong),
         }
-        return self._connect.page("mine_form.html", 422 if wrong else 200, facts)
+        return self._connect.draw("mine_form.html", 422 if wrong else 200, look, facts)
 
-    def _problem(self, error: HoldfastError) -> Response:
+    async def _problem(self, request: Request, error: HoldfastError) -> Response:
         if isinstance(error, NotThisSession):
-            return self._connect.page("mine_over.html", 403, {})
-        return self._connect.problem(error)
+            return await self._connect.page(request, "mine_over.html", 403, {})
+        back = _PATH if self._cookie in request.cookies else ""
+        return await self._connect.problem(request, error, back=back)
 
 
 def _account_id(sent: Mapping[str, str]) -> str | None:
@@ -169,25 +178,25 @@ def _account_id(sent: Mapping[str, str]) -> str | None:
     return found if is_id(found) else None
 
 
-def _facts(row: Row) -> dict[str, object]:
+def _facts(row: Row, look: Look) -> dict[str, object]:
     connection, provider = row.effective.connection, row.effective.provider
     return {
         "name": connection.name,
         "title": provider.name,
-        "initial": provider.name[:1].upper(),
         "description": connection.description or "",
         "connects": row.connects,
-        "accounts": [_account(own, provider.scope_help) for own in row.accounts],
+        "accounts": [_account(own, row, look) for own in row.accounts],
     }
 
 
-def _account(own: Own, help_of: Mapping[str, str]) -> dict[str, object]:
-    account = own.account
+def _account(own: Own, row: Row, look: Look) -> dict[str, object]:
+    account, provider = own.account, row.effective.provider
+    reason = f"reason.{account.reason.value}" if account.reason else ""
     return {
         "id": account.id,
         "label": account.label or account.identifier or "",
         "last4": account.last4,
         "state": own.state,
-        "detail": account.detail or "",
-        "missing": [help_of.get(scope) or scope for scope in own.absent],
+        "why": look.words(reason, provider=provider.name, app=look.app) if look.words.has(reason) else "",
+        "missing": [provider.scope_help.get(scope) or scope for scope in own.absent],
     }

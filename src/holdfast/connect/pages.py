@@ -1,5 +1,5 @@
 """The steps a browser walks: the link (a page that names whose account is being connected, and asks for what has to be
-typed in), the start, the callback, and a page that says it is done."""
+typed in), the start, the callback, and a page that says it is done. All in the environment's look and words."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import structlog
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -15,8 +16,11 @@ from starlette.staticfiles import StaticFiles
 
 from holdfast.authorization import Callback, Fill, Landed, Opened, Start
 from holdfast.authorization.callback import Failed
+from holdfast.authorization.fill import is_tried
 from holdfast.authorization.settle import NoVerifyUrl
 from holdfast.authorization.start import AttemptOver
+from holdfast.connect.looks import Look, Looks
+from holdfast.connect.problems import field_faults, form_fields, problem_facts
 from holdfast.errors import HoldfastError, Invalid, NotFound
 from holdfast.ids import is_id
 from holdfast.providers import custom
@@ -33,6 +37,8 @@ MOST_FORM_BYTES = 131_072
 """A few private keys, percent-encoded."""
 
 MOST_FIELDS = 100
+_ENGLISH = Markup(' lang="en"')
+"""On what the catalogue of providers says, in pages of another language: a screen reader is to know."""
 _FIELD = "field-"
 """Before the names that a provider's entry gives to fields, so that none is taken for one of ours."""
 
@@ -49,11 +55,13 @@ PAGE_HEADERS = {
 
 
 class ConnectPages:
-    def __init__(self, start: Start, callback: Callback, fill: Fill, *, base_url: str, app_name: str) -> None:
-        self.start, self._callback, self._fill, self.app_name = start, callback, fill, app_name
+    def __init__(self, start: Start, callback: Callback, fill: Fill, looks: Looks, *, base_url: str) -> None:
+        self.start, self._callback, self._fill, self._looks = start, callback, fill, looks
         self.secure = base_url.startswith("https:")
         # __Host-: https only, this host only, path /. Browsers refuse that prefix on plain http, which is development.
         self.cookie = "__Host-holdfast" if self.secure else "holdfast"
+        self._place_cookie = self.cookie + "-at"
+        """Which environment this browser last connected something in: no secret, and good for the look alone."""
 
     @cached_property
     def _templates(self) -> "Templates":
@@ -72,6 +80,7 @@ class ConnectPages:
             Route("/connect/links/{link}", self.go, methods=["POST"]),
             Route("/connect/success", self.success, methods=["GET"]),
             Route("/sso/v1/oauth/{connection}/callback", self.callback_by_id, methods=["GET"]),
+            *self._looks.routes(),
             Mount("/connect/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ]
 
@@ -80,38 +89,38 @@ class ConnectPages:
 
         A HEAD request or a prefetch looks and starts nothing.
         """
-        browser = request.cookies.get(self.cookie)
+        browser, link = request.cookies.get(self.cookie), request.path_params["link"]
         try:
-            opened = await self.start.open(request.path_params["link"], browser)
+            opened = await self.start.open(link, browser)
             if opened.attempt.session_bound and request.method == "GET" and not _is_prefetch(request):
                 return await self.to_provider(request, browser)
         except HoldfastError as error:
-            return self.problem(error)
-        return self.page("confirm.html", 200, _confirm_facts(opened, self.app_name, {}, {}))
+            return await self.problem(request, error, await self._environment_of(link))
+        return await self._confirm(request, opened, 200, {}, None)
 
     async def go(self, request: Request) -> Response:
         """Start: mark the browser and send it to the provider. Only from our own page."""
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return self.problem(Failed("other_site", "this step can be taken from Holdfast's own page only"))
+            told = Failed("other_site", "this step can be taken from Holdfast's own page only")
+            return await self.problem(request, told, await self._environment_of(request.path_params["link"]))
         browser, link = request.cookies.get(self.cookie), request.path_params["link"]
         try:
             sent = await read_typed(request)
             opening = sent.get("opening", "")
             typed = {name.removeprefix(_FIELD): value for name, value in sent.items() if name.startswith(_FIELD)}
             if sent.get("decision") == "cancel":
-                return self._leave(await self.start.cancel(link, browser, opening))
+                return await self._leave(request, await self.start.cancel(link, browser, opening))
             opened = await self.start.open(link, browser, opening)
             try:
                 if opened.effective.connection.method != "oauth":
-                    return self._leave(await self._fill.submit(link, browser, opening, typed))
+                    return await self._leave(request, await self._fill.submit(link, browser, opening, typed))
                 return await self.to_provider(request, browser, opening, typed)
             except Invalid as error:
                 if not (error.fields and opened.fields):
                     raise
-                wrong = {fault["field"]: fault["message"] for fault in error.fields}
-                return self.page("confirm.html", 422, _confirm_facts(opened, self.app_name, typed, wrong))
+                return await self._confirm(request, opened, 422, typed, error)
         except HoldfastError as error:
-            return self.problem(error)
+            return await self.problem(request, error, await self._environment_of(link))
 
     async def to_provider(
         self, request: Request, browser: str | None, opening: str = "", typed: Mapping[str, str] | None = None
@@ -119,16 +128,14 @@ class ConnectPages:
         """Start the request's link, mark the browser, and send it on. Raises as `Start.start` does."""
         started = await self.start.start(request.path_params["link"], browser, opening, typed)
         response = RedirectResponse(started.provider_url, 303 if request.method == "POST" else 302, PAGE_HEADERS)
-        response.set_cookie(
-            self.cookie,
-            started.browser,
-            max_age=COOKIE_LIFETIME,
-            path="/",
-            secure=self.secure,
-            httponly=True,
-            samesite="lax",
-        )
+        self._mark(response, self.cookie, started.browser)
+        self._mark(response, self._place_cookie, started.environment_id)
         return response
+
+    def _mark(self, response: Response, cookie: str, value: str) -> None:
+        response.set_cookie(
+            cookie, value, max_age=COOKIE_LIFETIME, path="/", secure=self.secure, httponly=True, samesite="lax"
+        )
 
     async def callback(self, request: Request) -> Response:
         """The provider's redirect URI."""
@@ -143,8 +150,8 @@ class ConnectPages:
                 request.cookies.get(self.cookie),
             )
         except HoldfastError as error:
-            return self.problem(error)
-        return self._leave(landed)
+            return await self.problem(request, error)
+        return await self._leave(request, landed)
 
     async def callback_by_id(self, request: Request) -> Response:
         """The provider's redirect URI of connections that are named by id in it."""
@@ -154,32 +161,75 @@ class ConnectPages:
                 raise NotFound("this redirect URI is not known here")
             browser = request.cookies.get(self.cookie)
             params = request.query_params.multi_items()
-            return self._leave(await self._callback.land_by_id(connection_id, params, browser))
+            return await self._leave(request, await self._callback.land_by_id(connection_id, params, browser))
         except HoldfastError as error:
-            return self.problem(error)
+            return await self.problem(request, error)
 
     async def success(self, request: Request) -> Response:
         """Where a browser rests once its account is connected. Says nothing that somebody else could not read."""
-        return self.page("done.html", 200, {"app": self.app_name, "provider": "", "credential": True})
+        return await self.page(request, "done.html", 200, {"provider": ""})
 
-    def _leave(self, landed: Landed) -> Response:
+    async def _confirm(
+        self, request: Request, opened: Opened, status: int, typed: Mapping[str, str], error: Invalid | None
+    ) -> Response:
+        look = await self.look(request, opened.attempt.environment_id)
+        faults = error.fields if error is not None else ()
+        wrong = field_faults(look.words, opened.effective.provider.name, opened.fields, faults)
+        return self.draw("confirm.html", status, look, _confirm_facts(opened, look, typed, wrong))
+
+    async def _leave(self, request: Request, landed: Landed) -> Response:
         """Send the browser back to the app, or show how it ended where there is no way back."""
         if landed.url is not None:
-            return RedirectResponse(landed.url, 303, PAGE_HEADERS)
+            response: Response = RedirectResponse(landed.url, 303, PAGE_HEADERS)
+            if landed.environment_id:
+                self._mark(response, self._place_cookie, landed.environment_id)
+            return response
+        look = await self.look(request, landed.environment_id or None)
         if landed.error is None:
-            return self.page("done.html", 200, {"app": self.app_name, "provider": landed.provider_name})
-        return self.page("failed.html", 400, _problem_facts(landed.error, landed.description, self.app_name))
+            return self.draw("done.html", 200, look, {"provider": landed.provider_name})
+        return self.draw("failed.html", 400, look, problem_facts(look, landed.error, landed.description))
 
-    def problem(self, error: HoldfastError) -> Response:
+    async def _environment_of(self, link: str) -> str | None:
+        """Return whose look a link's failure page wears, as far as that can be found out."""
+        try:
+            return await self.start.environment_of(link)
+        except HoldfastError:
+            return None
+
+    async def problem(
+        self, request: Request, error: HoldfastError, environment_id: str | None = None, back: str = ""
+    ) -> Response:
+        """Tell what went wrong, on a page of its own. `back`: a path of ours that leads on, where there is one."""
         status = 404 if isinstance(error, NotFound) else 410 if isinstance(error, AttemptOver) else 400
         if not isinstance(error, NotFound | AttemptOver | Failed | NoVerifyUrl):
             _log.warning("connect_page_failed", code=error.code)
-        return self.page("failed.html", status, _problem_facts(error.code, error.message, self.app_name))
+        look = await self.look(request, environment_id)
+        return self.draw("failed.html", status, look, {**problem_facts(look, error.code, error.message), "back": back})
 
-    def page(
-        self, name: str, status: int, facts: Mapping[str, Any], headers: Mapping[str, str] = PAGE_HEADERS
+    async def look(self, request: Request, environment_id: str | None) -> Look:
+        """Return the look of an environment; where none is known, of the one that this browser was in before."""
+        before = request.cookies.get(self._place_cookie, "")
+        return await self._looks.look(request, environment_id or (before if is_id(before) else None))
+
+    async def page(
+        self,
+        request: Request,
+        name: str,
+        status: int,
+        facts: Mapping[str, Any],
+        headers: Mapping[str, str] = PAGE_HEADERS,
+        *,
+        environment_id: str | None = None,
     ) -> Response:
-        return HTMLResponse(self._templates.get_template(name).render({"app": self.app_name, **facts}), status, headers)
+        return self.draw(name, status, await self.look(request, environment_id), facts, headers)
+
+    def draw(
+        self, name: str, status: int, look: Look, facts: Mapping[str, Any], headers: Mapping[str, str] = PAGE_HEADERS
+    ) -> Response:
+        english = "" if look.words.language.startswith("en") else _ENGLISH
+        shown = {"app": look.app, "look": look, "t": look.words, "english": english, **facts}
+        told = {**headers, "content-language": look.words.language, "vary": "accept-language"}
+        return HTMLResponse(self._templates.get_template(name).render(shown), status, told)
 
 
 async def read_typed(request: Request) -> dict[str, str]:
@@ -202,34 +252,22 @@ def _is_prefetch(request: Request) -> bool:
     return "prefetch" in purpose or "preview" in purpose
 
 
-def _confirm_facts(opened: Opened, app_name: str, typed: Mapping[str, str], wrong: Mapping[str, str]) -> dict[str, Any]:
+def _confirm_facts(
+    opened: Opened, look: Look, typed: Mapping[str, str], wrong: Mapping[str, Markup | str]
+) -> dict[str, Any]:
     provider, owner = opened.effective.provider, opened.attempt.owner
+    oauth = opened.effective.connection.method == "oauth"
     return {
-        "app": app_name,
         "provider": provider.name,
-        "initial": provider.name[:1].upper(),
         "owner": owner.user_id or owner.organization_id,
         "owner_is_organization": owner.kind == "organization",
         "organization": owner.organization_id if owner.kind == "user" else "",
         "acting_user": opened.attempt.acting_user if owner.kind == "organization" else "",
-        "oauth": opened.effective.connection.method == "oauth",
+        "oauth": oauth,
+        "tried": is_tried(opened.effective),
         "opening": opened.opening if opened.attempt.by_link else "",
-        "fields": [
-            {"field": item, "value": "" if item.secret else typed.get(item.name, ""), "wrong": wrong.get(item.name)}
-            for item in opened.fields
-        ],
-        "wrong": wrong.get("") or ("" if not wrong else "Please look at the marked fields."),
-        "scopes": [(scope, provider.scope_help.get(scope, "")) for scope in opened.effective.scopes],
-        "hosts": sorted(custom.hosts(provider)) if provider.custom else [],
-    }
-
-
-def _problem_facts(code: str, message: str, app_name: str) -> dict[str, Any]:
-    denied = code == "access_denied"
-    words = f"{message[:1].upper()}{message[1:]}" if "_" not in message.split(" ")[0] else message
-    return {
-        "app": app_name,
-        "title": "Not connected" if denied else "This did not work",
-        "message": words.rstrip("."),
-        "code": code,
+        "fields": form_fields(look.words, opened.fields, typed, wrong),
+        "wrong": wrong.get("") or (look.words("form.look") if wrong else ""),
+        "scopes": [(scope, provider.scope_help.get(scope, "")) for scope in opened.effective.scopes] if oauth else [],
+        "hosts": sorted(custom.hosts(provider)) if oauth and provider.custom else [],
     }

@@ -1,6 +1,6 @@
 """The dashboard put together: its parts, its pages, its routes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -24,6 +24,7 @@ from holdfast.dashboard.pages.account import AccountPages
 from holdfast.dashboard.pages.account_new import AccountNewPages
 from holdfast.dashboard.pages.accounts import AccountsPages
 from holdfast.dashboard.pages.activity import ActivityPages
+from holdfast.dashboard.pages.branding import BrandingPages
 from holdfast.dashboard.pages.connections import ConnectionPages
 from holdfast.dashboard.pages.custom_providers import CustomProviderPages
 from holdfast.dashboard.pages.environments import EnvironmentPages
@@ -74,6 +75,8 @@ class DashboardParts:
     public_status: bool
     settings: Sequence[tuple[str, str]]
     """Each setting's variable and value, secrets taken out."""
+    languages: Mapping[str, str]
+    """What each language of the connect pages calls itself, by its tag."""
     base_url: str
     app_name: str
     dev: bool
@@ -111,6 +114,7 @@ class Dashboard:
             *WebhookPages(frame, parts.database, parts.endpoints, parts.replay).routes(),
             *KeyPages(frame, parts.database, parts.keys, parts.clients).routes(),
             *SettingsPages(frame, parts.database, parts.bulk, parts.settings, self._about()).routes(),
+            *BrandingPages(frame, parts.database, parts.languages).routes(),
             *PeoplePages(frame, parts.database, parts.people).routes(),
             Route("/dashboard/{rest:path}", self._nothing, methods=["GET", "POST"]),
         ]

@@ -1,6 +1,7 @@
 """What every page stands in: session, environment, rights, form tokens, rendering, and how a mistake is told."""
 
 import hmac
+import io
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from holdfast.access import store as access_store
 from holdfast.access.administrators import Right, SignedIn, SigningIn, may
 from holdfast.clock import Clock
 from holdfast.dashboard import words
+from holdfast.dashboard.uploads import MOST_UPLOAD_BYTES, is_multipart, read_multipart
 from holdfast.errors import (
     Conflict,
     HoldfastError,
@@ -107,6 +109,11 @@ class Visit:
     def texts(self, name: str) -> list[str]:
         return [value.strip() for value in self.form.getlist(name) if isinstance(value, str)]
 
+    async def upload(self, name: str) -> bytes:
+        """Return the bytes of a file that was sent along; b"" for none."""
+        value = self.form.get(name)
+        return await value.read() if isinstance(value, UploadFile) else b""
+
     def may(self, right: Right) -> bool:
         return may(self.signed_in.administrator.role, right)
 
@@ -186,16 +193,14 @@ class Frame:
         """Read a form that one of our own pages sent. Raises Refused for any other, Invalid for one too large."""
         if not self.is_ours(request):
             raise Refused("this form was sent from another site", code="other_site")
+        kind = request.headers.get("content-type", "")
+        uploads = signed_in is not None and is_multipart(kind)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MOST_FORM_BYTES:
+            if len(body) > (MOST_UPLOAD_BYTES if uploads else MOST_FORM_BYTES):
                 raise Invalid("this form is too large", code="form_too_large")
-        try:
-            fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-        except ValueError:
-            raise Invalid("this form cannot be read", code="form_unreadable") from None
-        form = FormData(list[tuple[str, str | UploadFile]](fields))
+        form = FormData(_files_and_fields(kind, bytes(body)) if uploads else _fields(body))
         if signed_in is not None:
             token = form.get("csrf")
             if not isinstance(token, str) or not hmac.compare_digest(token.encode(), signed_in.csrf.encode()):
@@ -310,6 +315,22 @@ class Frame:
 
     def _html(self, template: str, status: int, facts: Mapping[str, Any]) -> Response:
         return HTMLResponse(self.templates.get_template(template).render(facts), status, headers=_HEADERS)
+
+
+def _files_and_fields(content_type: str, body: bytes) -> list[tuple[str, str | UploadFile]]:
+    read = read_multipart(content_type, body).items()
+    return [
+        (name, UploadFile(io.BytesIO(value), size=len(value)) if isinstance(value, bytes) else value)
+        for name, value in read
+    ]
+
+
+def _fields(body: bytearray) -> list[tuple[str, str | UploadFile]]:
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise Invalid("this form cannot be read", code="form_unreadable") from None
+    return list[tuple[str, str | UploadFile]](fields)
 
 
 def status_of(error: HoldfastError) -> int:

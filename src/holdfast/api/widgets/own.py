@@ -115,7 +115,7 @@ class Own:
     async def rows(self, call: BrowserCall) -> Listing:
         session = call.session
         return Listing(
-            app=self.parts.app_name,
+            app=await self.parts.shown_name(session.environment_id),
             user_id=session.user_id,
             organization_id=session.organization_id,
             connections=[_connection(row) for row in await self.parts.mine.rows(session)],

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from holdfast.access.branding import store as branding_store
 from holdfast.access.widgets import Origins, WidgetTokens
 from holdfast.api.rate import RateLimiter
 from holdfast.authorization import Mine
@@ -18,3 +19,8 @@ class WidgetParts:
     base_url: str
     app_name: str
     max_body_bytes: int
+
+    async def shown_name(self, environment_id: str) -> str:
+        """Return the app's name, as the environment's end users know it."""
+        branding = await self.database.transact(lambda tx: branding_store.branding_of(tx, environment_id))
+        return branding.name or self.app_name

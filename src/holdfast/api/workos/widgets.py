@@ -167,8 +167,9 @@ class Pipes:
             max_body_bytes=parts.max_body_bytes,
         )
 
-    async def settings(self, _call: BrowserCall) -> Settings:
-        return Settings(authkit_origin=self.parts.base_url, team_name=self.parts.app_name)
+    async def settings(self, call: BrowserCall) -> Settings:
+        name = await self.parts.shown_name(call.session.environment_id)
+        return Settings(authkit_origin=self.parts.base_url, team_name=name)
 
     async def mine(self, call: BrowserCall) -> Integrations:
         return Integrations([_integration(row) for row in await self.parts.mine.rows(call.session)])

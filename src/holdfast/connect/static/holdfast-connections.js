@@ -14,30 +14,7 @@
   const HOME = script?.src ? new URL(script.src).origin : location.origin;
   const WAIT_SECONDS = 600; // as long as an authorization lives
 
-  const TEXTS = {
-    en: {
-      title: 'Connections', loading: 'Loading your connections', empty: 'There is nothing to connect yet.',
-      connect: 'Connect', reconnect: 'Reconnect', disconnect: 'Disconnect', replace: 'Replace key', cancel: 'Cancel',
-      retry: 'Try again', save: 'Save', waiting: 'Waiting for you in the other window', stop: 'Stop waiting',
-      none: 'Not connected', connected: 'Connected', needs_reauthorization: 'Needs to be connected again', paused: 'Paused',
-      missing: 'More is asked for than was granted: {scopes}', sure: 'Disconnect {name}? The app can no longer use it.',
-      done: '{name} is connected', gone: '{name} is disconnected', optional: 'optional', required: 'This is needed.',
-      blocked: 'Your browser blocked the window.', open: 'Open it here', ended: 'This session has ended. Reload the page.',
-      failed: 'Something went wrong. Try again.', wrongOrganization: 'This session is for another organization.',
-    },
-    de: {
-      title: 'Verbindungen', loading: 'Verbindungen werden geladen', empty: 'Es gibt noch nichts zu verbinden.',
-      connect: 'Verbinden', reconnect: 'Neu verbinden', disconnect: 'Trennen', replace: 'Schlüssel ersetzen',
-      cancel: 'Abbrechen', retry: 'Noch einmal', save: 'Speichern', waiting: 'Bitte im anderen Fenster fortfahren',
-      stop: 'Nicht mehr warten', none: 'Nicht verbunden', connected: 'Verbunden', paused: 'Angehalten',
-      needs_reauthorization: 'Muss neu verbunden werden', missing: 'Es wird mehr verlangt als erlaubt wurde: {scopes}',
-      sure: '{name} trennen? Die App kann es dann nicht mehr verwenden.', done: '{name} ist verbunden',
-      gone: '{name} ist getrennt', optional: 'freiwillig', required: 'Das wird gebraucht.',
-      blocked: 'Der Browser hat das Fenster blockiert.', open: 'Hier öffnen',
-      ended: 'Diese Sitzung ist zu Ende. Bitte neu laden.', failed: 'Etwas ging schief. Bitte noch einmal.',
-      wrongOrganization: 'Diese Sitzung gehört zu einer anderen Organisation.',
-    },
-  };
+  const TEXTS = {}; // by language: the server puts its catalogue here
 
   // Adopted, not inline: a style sheet of the script's own needs no exception in the page's Content-Security-Policy.
   const STYLE = new CSSStyleSheet();
@@ -77,6 +54,15 @@
     }
     made.append(...children.filter((child) => child != null && child !== false && child !== '' && child !== 0));
     return made;
+  };
+
+  // As RFC 4647 looks a language up: pt-BR, else pt, else English.
+  const wordsOf = (lang) => {
+    for (let tag = lang || 'en'; tag; tag = tag.slice(0, Math.max(0, tag.lastIndexOf('-')))) {
+      const known = Object.keys(TEXTS).find((name) => name.toLowerCase() === tag.toLowerCase());
+      if (known) return TEXTS[known];
+    }
+    return TEXTS.en;
   };
 
   class HoldfastConnections extends HTMLElement {
@@ -187,8 +173,7 @@
     }
 
     #text(name, values = {}) {
-      const lang = (this.getAttribute('lang') || document.documentElement.lang || navigator.language || 'en').slice(0, 2);
-      const text = this.#texts[name] ?? (TEXTS[lang] ?? TEXTS.en)[name];
+      const text = this.#texts[name] ?? wordsOf(this.getAttribute('lang') || document.documentElement.lang || navigator.language)[name];
       return text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? '');
     }
 

@@ -93,6 +93,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("status <> 'active'"),
     )
     op.create_table(
+        "branding",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("accent", sa.String(length=7), nullable=False),
+        sa.Column("home_url", sa.Text(), nullable=False),
+        sa.Column("language", sa.String(length=35), nullable=False),
+        sa.Column("logo", sa.String(length=32), nullable=False),
+        sa.Column("logo_type", sa.String(length=32), nullable=True),
+        sa.Column("logo_data", sa.LargeBinary(), nullable=True),
+        sa.Column("logo_width", sa.Integer(), nullable=True),
+        sa.Column("logo_height", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("environment_id", name=op.f("pk_branding")),
+    )
+    op.create_table(
         "errands",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
