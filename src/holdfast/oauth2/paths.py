@@ -25,7 +25,7 @@ def first(document: object, path: Path | None) -> object | None:
 def _follow(document: object, path: str) -> object | None:
     steps = _steps(path)
     if len(steps) == 1 and document.__class__ is dict:
-        return document.get(steps[0])  # type: ignore[attr-defined, no-any-return]
+        return document.get(steps[0])
     for step in steps:
         if isinstance(step, int):
             if not isinstance(document, Sequence) or isinstance(document, str) or step >= len(document):
