@@ -205,6 +205,7 @@ class ProviderClient:
                 now=now,
             ),
             known=tuple(secret for secret in (refresh_token, access_token) if secret),
+            facts=False,
         )
 
     async def mint(self) -> Outcome:
@@ -259,14 +260,16 @@ class ProviderClient:
             )
         return second
 
-    async def _try_secrets(self, build: _Build, known: tuple[Secret, ...]) -> Outcome:
-        outcome = await self._send_token_request(build(self.oauth), self.oauth, known)
+    async def _try_secrets(self, build: _Build, known: tuple[Secret, ...], *, facts: bool = True) -> Outcome:
+        outcome = await self._send_token_request(build(self.oauth), self.oauth, known, facts=facts)
         refused = isinstance(outcome, TokenRefusal) and outcome.kind == "misconfigured"
         if refused and self.former is not None:
-            return await self._send_token_request(build(self.former), self.former, known)
+            return await self._send_token_request(build(self.former), self.former, known, facts=facts)
         return outcome
 
-    async def _send_token_request(self, request: Request, client: OAuthClient, known: tuple[Secret, ...]) -> Outcome:
+    async def _send_token_request(
+        self, request: Request, client: OAuthClient, known: tuple[Secret, ...], *, facts: bool = True
+    ) -> Outcome:
         secrets = tuple(secret for secret in (client.client_secret, client.private_key, *known) if secret)
         try:
             reply = await self.outbound.send(request)
@@ -281,6 +284,7 @@ class ProviderClient:
             requested_scopes=self.effective.scopes,
             dead=self.effective.provider.dead,
             known=secrets,
+            facts=facts,
         )
 
     async def _document(self, call: Call, token: Secret, kept: Mapping[str, str]) -> Mapping[str, object] | Lost:

@@ -73,8 +73,10 @@ def parse_token_reply(
     requested_scopes: Sequence[str],
     dead: Sequence[Dead] = (),
     known: Sequence[Secret] = (),
+    facts: bool = True,
 ) -> TokenGrant | TokenRefusal:
-    """Return what `reply` says. `known` are the secrets of the request, kept out of whatever is quoted.
+    """Return what `reply` says. `known` are the secrets of the request, kept out of whatever is quoted. Without `facts`
+    the grant's `document` is empty: a refresh reads no identity.
 
     Does not verify the id token and does not compare scopes. Never raises for what a provider sent.
     """
@@ -82,7 +84,7 @@ def parse_token_reply(
     access_token = _token(look(documents, dialect.response.access_token))
     if access_token is None or _is_failure(dialect, reply.status, documents):
         return _refusal(dialect, reply, documents, dead, known, now)
-    grant, refused = _grant(dialect, documents, access_token, requested_scopes, now)
+    grant, refused = _grant(dialect, documents, access_token, requested_scopes, now, facts)
     if not refused:
         return grant
     return TokenRefusal(
@@ -139,7 +141,12 @@ def _refusal(
 
 
 def _grant(
-    dialect: Dialect, documents: Sequence[object], access_token: Secret, requested: Sequence[str], now: float
+    dialect: Dialect,
+    documents: Sequence[object],
+    access_token: Secret,
+    requested: Sequence[str],
+    now: float,
+    facts: bool,
 ) -> tuple[TokenGrant, list[str]]:
     response = dialect.response
     refresh_token = _secret(look(documents, response.refresh_token))
@@ -157,7 +164,7 @@ def _grant(
         scopes=_scopes(dialect, documents, requested),
         id_token=id_token,
         kept=kept,
-        document=_without(documents, (access_token, refresh_token, id_token)),
+        document=_without(documents, (access_token, refresh_token, id_token)) if facts else {},
     )
     return grant, refused
 
