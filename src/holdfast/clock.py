@@ -34,17 +34,18 @@ class FrozenClock:
 
 def iso(at: float) -> str:
     """Return ISO 8601 in UTC with milliseconds and `Z`, the form both wires use."""
-    day, second = divmod(at, 86_400)
-    micros = round(second * 1e6)  # as datetime does, which takes three times as long
-    if not 0 <= micros < 86_400_000_000:
-        day, micros = day + 1, 0
-    minutes, millis = divmod(micros // 1000, 60_000)
-    return f"{_date(int(day))}T{minutes // 60:02}:{minutes % 60:02}:{millis // 1000:02}.{millis % 1000:03}Z"
+    minute, second = divmod(at, 60)
+    micros = round(second * 1e6)  # as datetime does, which takes four times as long
+    if not 0 <= micros < 60_000_000:
+        minute, micros = minute + 1, 0
+    whole, millis = divmod(micros // 1000, 1000)
+    return f"{_minute(int(minute))}:{whole:02}.{millis:03}Z"
 
 
-@lru_cache(maxsize=1024)
-def _date(day: int) -> str:
-    return date.fromordinal(_EPOCH + day).isoformat()
+@lru_cache(maxsize=4096)
+def _minute(minute: int) -> str:
+    day, rest = divmod(minute, 1440)
+    return f"{date.fromordinal(_EPOCH + day).isoformat()}T{rest // 60:02}:{rest % 60:02}"
 
 
 def from_iso(text: str) -> float:

@@ -51,7 +51,8 @@ class Sealed:
         data = self._data
         if len(data) < _LEAST or data[0] != FORMAT:
             raise CannotOpen("a stored secret is not in the sealed format: it is refused, never read as plain text")
-        return int.from_bytes(data[1:_NONCE_START], "big")
+        version: int = _HEADER.unpack_from(data)[1]
+        return version
 
     def __repr__(self) -> str:
         return "<sealed>"

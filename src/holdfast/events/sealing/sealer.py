@@ -15,7 +15,7 @@ MOST_ENTRIES = 1024
 """Of a seal: enough to share its transactions among, few enough that SQLite's one writer is not held long."""
 HASHED_AT_ONCE = 128
 """Entries, some half a millisecond: then whoever waits for the event loop has a turn."""
-SUMMARIZE_EVERY = 8
+SUMMARIZE_EVERY = 4
 """Full looks, before PostgreSQL's index on arrivals is told of new pages; what it does not know is read each time."""
 
 
@@ -27,6 +27,8 @@ class Sealer:
         """Where the cursor was last seen, -1 if that is not known."""
         self._read_to = -1
         """From there on no entry has been read; numbers that were drawn and never written may lie before it."""
+        self._settled = 0
+        """Up to there the log was complete when last asked, and stays so: asked again for less than a seal only."""
 
     async def look(self) -> bool:
         """Seal the next entries; tell whether there may be more. Of several sealers one adds, the others try again.
@@ -37,7 +39,10 @@ class Sealer:
         if self._cursor < 0:
             cursor = await self._database.transact(lambda tx: log.peek_cursor(tx, SEALED))
             self._cursor = self._read_to = cursor.position if cursor else 0
-        up_to = await self._order.settled()
+        fresh = self._settled - self._read_to < MOST_ENTRIES
+        if fresh:
+            self._settled = await self._order.settled()
+        up_to = self._settled
         if up_to <= self._read_to:
             return False
         rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, MOST_ENTRIES))
@@ -47,11 +52,11 @@ class Sealer:
             await asyncio.sleep(0)
         if not found:
             self._read_to = up_to
-            return False
+            return not fresh
         expected, self._cursor = self._cursor, -1  # should the transaction fail, or its answer be lost
         self._cursor = self._read_to = await self._database.transact(lambda tx: self._add(tx, expected, found))
         if len(found) < MOST_ENTRIES:
-            return False
+            return not fresh
         self._full_looks += 1
         if self._full_looks % SUMMARIZE_EVERY == 0:
             await self._database.transact(log.summarize)
