@@ -11,6 +11,7 @@ from holdfast.events.sealing.checkpoint import Checkpoint, SigningKey
 from holdfast.events.sealing.seal import Hashed, Head, Seal, hash_of
 from holdfast.storage.tables import Blob, Column, Count, Table, Text, Time, Ulid, environment_key, metadata
 from holdfast.vault import Sealed
+from holdfast.vault.store import SealedColumn
 
 seals = Table(
     "seals",
@@ -44,6 +45,7 @@ checkpoint_keys = Table(
     Column("secret", Blob, nullable=False),
     Column("created_at", Time, nullable=False),
 )
+SEALED = (SealedColumn(checkpoint_keys.c.secret, "checkpoint_key"),)
 _ID, _HASH = 26, 32
 _SAID = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
 _SAID += ", request_id"
