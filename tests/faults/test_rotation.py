@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,16 @@ HEADWAY = "8"
 class Place:
     data_dir: Path
     database: str | None
+    started: list[HoldfastProcess] = field(default_factory=list)
 
     def start(self) -> HoldfastProcess:
-        return HoldfastProcess(self.data_dir, database=self.database)
+        self.started.append(HoldfastProcess(self.data_dir, database=self.database))
+        return self.started[-1]
+
+    def end(self) -> None:
+        for server in self.started:
+            if server.returncode is None:
+                server.kill()
 
     @property
     def options(self) -> list[str]:
@@ -48,11 +55,15 @@ class Place:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "sqlite":
-        yield Place(tmp_path, None)
+        made = Place(tmp_path, None)
+        yield made
+        made.end()
         return
     postgres: Postgres = request.getfixturevalue("postgres")
     dsn = postgres.fresh_database()
-    yield Place(tmp_path, dsn)
+    made = Place(tmp_path, dsn)
+    yield made
+    made.end()
     postgres.drop(dsn)
 
 
