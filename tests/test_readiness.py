@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ class KeyService:
 
     async def unwrap(self, wrapped: bytes, key_id: str, context: bytes) -> bytes:
         return await self._file.unwrap(wrapped, key_id, context)
+
+    def check_use(self, key_id: str, in_use: Collection[str]) -> bool:
+        return self._file.check_use(key_id, in_use)
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ DEFAULT_ENVIRONMENT = "default"
 SANDBOX_PATH = "/lab/sandbox"
 CHECKPOINT_LOOK = 15.0
 """Seconds between two looks whether a checkpoint is due."""
+KEYS_LOOK = 5.0
+"""Seconds between two looks for data keys that others have made: well below the headway that a rotation gives."""
 ERRANDS_LOOK = 10.0
 """Seconds between two looks for errands that a process which ended has left."""
 
@@ -126,6 +128,7 @@ class Rooms:
             for wanted, loop in (
                 (config.seal_interval, Loop(config.seal_interval, "sealing_failed", self.sealer.seal_all)),
                 (config.delivery_interval, Loop(config.delivery_interval, "delivery_failed", self.deliver)),
+                (True, Loop(KEYS_LOOK, "keys_failed", self.vault.look)),
                 (True, Loop(ERRANDS_LOOK, "errands_failed", self.errands.take_up)),
                 (config.usage_interval, Loop(config.usage_interval, "usage_failed", self.roller.roll)),
                 (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),

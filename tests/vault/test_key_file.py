@@ -110,7 +110,10 @@ async def test_a_key_of_another_installation_is_named_and_refused(config: Config
     was = config.key_path().read_text().split()[1]
     config.key_path().unlink()
     LocalKeyFile.create(config.key_path())
-    assert await _refusal(config) == f"the database was sealed with key {was}, which the key file does not hold"
+    assert await _refusal(config) == (
+        f"the database was sealed with key {was}, which the key file does not hold: "
+        "it is an older copy, or another installation's"
+    )
 
 
 async def test_a_key_with_the_right_name_and_the_wrong_bytes_is_refused(config: Config) -> None:
@@ -134,7 +137,7 @@ async def test_a_second_line_becomes_the_key_that_wraps_and_the_first_still_unwr
     await vault.add_environment("env-2")
     rows = await database.transact(store.load)
     await database.close()
-    assert {owner: wrapped_by for owner, _, _, wrapped_by in rows if owner.startswith("env-")} == {
+    assert {owner: wrapped_by for owner, _, _, wrapped_by, _ in rows if owner.startswith("env-")} == {
         "env-1": first_id,
         "env-2": "newer",
     }

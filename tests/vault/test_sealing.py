@@ -129,7 +129,7 @@ async def test_two_processes_that_make_an_environments_key_at_once_agree_on_one(
 async def test_a_data_key_copied_to_another_environment_does_not_unwrap(
     vault: Vault, database: Database, environment_id: str
 ) -> None:
-    [(_, version, wrapped, wrapped_by)] = await database.transact(lambda tx: store.load(tx, environment_id))
+    [(_, version, wrapped, wrapped_by, _)] = await database.transact(lambda tx: store.load(tx, environment_id))
     thief = new_id()
     await database.transact(lambda tx: store.add(tx, thief, version, wrapped, wrapped_by, 1.0))
     with pytest.raises(Misconfigured, match="does not unwrap"):

@@ -25,6 +25,7 @@ from holdfast.storage.tables import (
     metadata,
 )
 from holdfast.vault import Sealed
+from holdfast.vault.store import SealedColumn
 
 environments = Table(
     "environments",
@@ -60,6 +61,7 @@ signing_keys = Table(
     Column("created_at", Time, nullable=False),
     Column("signs_until", Time, nullable=False),
 )
+SEALED = (SealedColumn(signing_keys.c.private, "signing_key"),)
 
 memberships = Table(
     "memberships",

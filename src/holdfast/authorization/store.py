@@ -23,6 +23,7 @@ from holdfast.storage.tables import (
     metadata,
 )
 from holdfast.vault import Sealed
+from holdfast.vault.store import SealedColumn
 
 attempts = Table(
     "attempts",
@@ -59,6 +60,7 @@ attempts = Table(
     Column("expires_at", Time, nullable=False),
     Index("ix_attempts_expires_at", "expires_at"),
 )
+SEALED = (SealedColumn(attempts.c.verifier, "verifier"), SealedColumn(attempts.c.pending, "pending"))
 
 
 def add(tx: Tx, attempt: Attempt) -> None:

@@ -1,18 +1,17 @@
 """`holdfast`: the commands and their options."""
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from holdfast import __version__, config
+from holdfast import __version__
+from holdfast.cli.options import DatabaseUrl, DataDir, settings_of
+from holdfast.cli.options import run as on_loop
+from holdfast.cli.vault_commands import vault_app
 from holdfast.errors import HoldfastError, Misconfigured
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="holdfast",
@@ -29,11 +28,10 @@ migrate_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
 app.add_typer(migrate_app, name="migrate")
 clients_app = typer.Typer(help="Client ids and secrets that SDKs sign in with.", no_args_is_help=True)
 app.add_typer(clients_app, name="clients")
+app.add_typer(vault_app, name="vault")
 accounts_app = typer.Typer(help="Connected accounts: pause, delete, clean up.", no_args_is_help=True)
 app.add_typer(accounts_app, name="accounts")
 
-DataDir = Annotated[Path | None, typer.Option(help="Where the embedded database and the key file live.")]
-DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:///path or postgresql://user@host/name")]
 AccountId = Annotated[str, typer.Argument(help="The account's id, with either wire's prefix or without.")]
 ByConnection = Annotated[str, typer.Option(help="Of this connection.")]
 ByUser = Annotated[str, typer.Option(help="Of this user (identifier).")]
@@ -66,7 +64,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server. Prints its URL and, the first time, an API key."""
-    settings = _settings(
+    settings = settings_of(
         host=host,
         port=port,
         base_url=base_url,
@@ -82,10 +80,10 @@ def serve(
     if settings.workers > 1:
         from holdfast.cli.workers import supervise
 
-        raise typer.Exit(supervise(settings, _run))
+        raise typer.Exit(supervise(settings, on_loop))
     from holdfast.cli.serve import run
 
-    _run(run(settings))
+    on_loop(run(settings))
 
 
 @app.command()
@@ -96,7 +94,7 @@ def demo(
     """Walk one whole journey against a fresh server with the official `workos` SDK, telling each step."""
     from holdfast.cli.demo import run
 
-    raise typer.Exit(_run(run(once=once, port=port)))
+    raise typer.Exit(on_loop(run(once=once, port=port)))
 
 
 @app.command()
@@ -118,7 +116,7 @@ def migrate_status(data_dir: DataDir = None, database: DatabaseUrl = None) -> No
     """Tell the schema's version, and whether this release works with it (status 0) or not (status 1)."""
     from holdfast.cli.migrate import status
 
-    raise typer.Exit(_run(status(_settings(data_dir=data_dir, database=database))))
+    raise typer.Exit(on_loop(status(settings_of(data_dir=data_dir, database=database))))
 
 
 @migrate_app.command("up")
@@ -126,7 +124,7 @@ def migrate_up(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
     """Bring the schema to what this release needs, beside running servers of the last one."""
     from holdfast.cli.migrate import up
 
-    _run(up(_settings(data_dir=data_dir, database=database)))
+    on_loop(up(settings_of(data_dir=data_dir, database=database)))
 
 
 @keys_app.command("create")
@@ -138,7 +136,7 @@ def keys_create(
     """Make an API key and print it. It is shown this once."""
     from holdfast.cli.keys import create
 
-    _run(create(_settings(data_dir=data_dir, database=database), name))
+    on_loop(create(settings_of(data_dir=data_dir, database=database), name))
 
 
 @keys_app.command("list")
@@ -146,7 +144,7 @@ def keys_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
     """List the API keys, never their text."""
     from holdfast.cli.keys import show
 
-    _run(show(_settings(data_dir=data_dir, database=database)))
+    on_loop(show(settings_of(data_dir=data_dir, database=database)))
 
 
 @keys_app.command("revoke")
@@ -158,7 +156,7 @@ def keys_revoke(
     """Revoke an API key, at once."""
     from holdfast.cli.keys import revoke
 
-    _run(revoke(_settings(data_dir=data_dir, database=database), key_id))
+    on_loop(revoke(settings_of(data_dir=data_dir, database=database), key_id))
 
 
 @clients_app.command("create")
@@ -170,7 +168,7 @@ def clients_create(
     """Make a client and print its id and secret, a line each. The secret is shown this once."""
     from holdfast.cli.clients import create
 
-    _run(create(_settings(data_dir=data_dir, database=database), name))
+    on_loop(create(settings_of(data_dir=data_dir, database=database), name))
 
 
 @clients_app.command("list")
@@ -178,7 +176,7 @@ def clients_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None
     """List the clients, never their secrets."""
     from holdfast.cli.clients import show
 
-    _run(show(_settings(data_dir=data_dir, database=database)))
+    on_loop(show(settings_of(data_dir=data_dir, database=database)))
 
 
 @clients_app.command("revoke")
@@ -190,7 +188,7 @@ def clients_revoke(
     """Revoke a client and the tokens it has, at once."""
     from holdfast.cli.clients import revoke
 
-    _run(revoke(_settings(data_dir=data_dir, database=database), client))
+    on_loop(revoke(settings_of(data_dir=data_dir, database=database), client))
 
 
 @audit_app.command("verify")
@@ -203,7 +201,7 @@ def audit_verify(
     """Check every sealed entry and name the first that is not as it was. Status 1 if there is one."""
     from holdfast.cli.audit import verify
 
-    raise typer.Exit(_run(verify(_settings(data_dir=data_dir, database=database), environment, checkpoint)))
+    raise typer.Exit(on_loop(verify(settings_of(data_dir=data_dir, database=database), environment, checkpoint)))
 
 
 @audit_app.command("export")
@@ -215,7 +213,7 @@ def audit_export(
     """Write the sealed log to standard output, one JSON object a line: seals and the entries they cover."""
     from holdfast.cli.audit import export
 
-    _run(export(_settings(data_dir=data_dir, database=database), environment))
+    on_loop(export(settings_of(data_dir=data_dir, database=database), environment))
 
 
 @accounts_app.command("list")
@@ -233,7 +231,7 @@ def accounts_list(
     from holdfast.cli.accounts import Which, show
 
     which = Which(connection, user, organization, status or (), text)
-    _run(show(_settings(data_dir=data_dir, database=database), which, limit))
+    on_loop(show(settings_of(data_dir=data_dir, database=database), which, limit))
 
 
 @accounts_app.command("suspend")
@@ -246,7 +244,7 @@ def accounts_suspend(
     """Pause an account: its credential is kept, and handed out to nobody."""
     from holdfast.cli.accounts import suspend
 
-    _run(suspend(_settings(data_dir=data_dir, database=database), account, why))
+    on_loop(suspend(settings_of(data_dir=data_dir, database=database), account, why))
 
 
 @accounts_app.command("resume")
@@ -254,7 +252,7 @@ def accounts_resume(account: AccountId, data_dir: DataDir = None, database: Data
     """Take the pause of an account back."""
     from holdfast.cli.accounts import resume
 
-    _run(resume(_settings(data_dir=data_dir, database=database), account))
+    on_loop(resume(settings_of(data_dir=data_dir, database=database), account))
 
 
 @accounts_app.command("delete")
@@ -273,7 +271,7 @@ def accounts_delete(
     from holdfast.cli.accounts import Which, delete
 
     which = Which(connection, user, organization, status or (), text)
-    _run(delete(_settings(data_dir=data_dir, database=database), accounts or (), which, dry_run=dry_run))
+    on_loop(delete(settings_of(data_dir=data_dir, database=database), accounts or (), which, dry_run=dry_run))
 
 
 @accounts_app.command("clean-up")
@@ -287,8 +285,8 @@ def accounts_clean_up(
     """Delete now what the policy takes: accounts unused, or in need of their owner, for so many days."""
     from holdfast.cli.accounts import clean_up
 
-    settings = _settings(data_dir=data_dir, database=database)
-    _run(clean_up(settings, dry_run=dry_run, unused_days=unused_days, expired_days=expired_days))
+    settings = settings_of(data_dir=data_dir, database=database)
+    on_loop(clean_up(settings, dry_run=dry_run, unused_days=unused_days, expired_days=expired_days))
 
 
 @accounts_app.command("policy")
@@ -304,22 +302,8 @@ def accounts_policy(
     """Show the environment's policy on its accounts, or change what is given."""
     from holdfast.cli.accounts import policy
 
-    settings = _settings(data_dir=data_dir, database=database)
-    _run(policy(settings, unused_days, expired_days, user_verification))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run on uvloop where there is one: it costs half of what asyncio's own loop does per request."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
-
-
-def _settings(**overrides: Any) -> config.Config:
-    return config.load(**overrides)
+    settings = settings_of(data_dir=data_dir, database=database)
+    on_loop(policy(settings, unused_days, expired_days, user_verification))
 
 
 def _origins(pairs: list[str] | None) -> dict[str, str] | None:

@@ -23,6 +23,7 @@ from holdfast.storage.tables import (
     metadata,
 )
 from holdfast.vault import Sealed
+from holdfast.vault.store import SealedColumn
 
 connections = Table(
     "connections",
@@ -65,6 +66,11 @@ clients = Table(
     Column("former_secret", Blob),
     Column("created_at", Time, nullable=False),
     Column("updated_at", Time, nullable=False),
+)
+
+SEALED = (
+    SealedColumn(clients.c.secret, "client_secret", clients.c.secret_version),
+    SealedColumn(clients.c.former_secret, "client_secret", clients.c.secret_version, before=1),
 )
 
 overrides = Table(

@@ -70,6 +70,19 @@ class CannotOpen(HoldfastError):
     default_code = "cannot_open"
 
 
+def header(key_version: int) -> bytes:
+    """Return what begins each value that a data key of this version has sealed."""
+    return _HEADER.pack(FORMAT, key_version)
+
+
+def version_of(head: bytes) -> int | None:
+    """Return the data key version that a header names; None if it is no header of ours."""
+    if len(head) != _HEADER.size or head[0] != FORMAT:
+        return None
+    version: int = _HEADER.unpack(head)[1]
+    return version
+
+
 def seal_with(key: AESGCM, key_version: int, text: str, place: Place) -> Sealed:
     nonce = os.urandom(_NONCE)
     sealed = key.encrypt(nonce, text.encode(), place.associated_data())

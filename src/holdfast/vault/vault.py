@@ -1,8 +1,8 @@
 """Seal and open. Data keys are unwrapped once and kept in memory; a read costs one AES-GCM and no I/O."""
 
-import contextlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,22 +12,32 @@ from sqlalchemy.exc import IntegrityError
 
 from holdfast.clock import Clock
 from holdfast.secret import Secret
-from holdfast.storage import Database
+from holdfast.storage import Connection, Database
 from holdfast.vault import store
 from holdfast.vault.key_file import KeyProvider
 from holdfast.vault.sealed import SEAL_LIMIT, CannotOpen, Place, Sealed, open_with, seal_with
 
 SYSTEM = "system"
-"""The environment-like owner of the key that lookup hashes are made with. Never rotated: hashes must stay equal."""
+"""The environment-like owner of the key that lookup hashes are made with. Its first
+version is what they are made with for ever: hashes must stay equal. What is sealed for it goes over to new ones."""
+
+Also = Callable[[Connection], object]
+"""What is written in the same transaction, such as the entry that tells of it."""
+
+
+def _nothing(_tx: Connection) -> None:
+    return None
 
 
 @dataclass
 class _Ring:
-    """One environment's data keys. `sealed` counts what the current one has sealed since it was loaded."""
+    """One environment's data keys. `sealed` counts what the current one has sealed since it was loaded. `next` seals
+    from its time on: until then every server has it, and can open what others seal with it."""
 
     keys: dict[int, AESGCM]
     current: int
     sealed: int = 0
+    next: tuple[float, int] | None = None
 
 
 class Vault:
@@ -46,11 +56,37 @@ class Vault:
         """Give an environment its first data key. Does nothing if it has one."""
         await self._add_key(environment_id, 1)
 
-    async def rotate(self, environment_id: str) -> int:
-        """Make a new data key current and return its version. What the former ones sealed still opens."""
-        version = self._rings[environment_id].current + 1
-        await self._add_key(environment_id, version)
+    async def rotate(self, environment_id: str, *, headway: float = 0.0, also: Also = _nothing) -> int:
+        """Make a new data key and return its version; `headway` seconds from now it is the one that seals. What the
+        former ones sealed still opens. `also` is done in the same transaction."""
+        version = max(self._rings[environment_id].keys) + 1
+        await self._add_key(environment_id, version, headway, also)
         return version
+
+    async def look(self) -> None:
+        """Take over the data keys that other processes have made. For a loop in each server."""
+        await self._load(None)
+
+    async def rewrap(self, environment_id: str, version: int, wrapped: bytes, wrapped_by: str, also: Also) -> bool:
+        """Wrap a data key with the current key-encryption key, if it is wrapped as told. `also` as in `rotate`."""
+        context = _context(environment_id, version)
+        data_key = await self._provider.unwrap(wrapped, wrapped_by, context)
+        anew = await self._provider.wrap(data_key, context)
+        by = self._provider.current_id
+
+        def work(tx: Connection) -> bool:
+            done = store.rewrap(tx, environment_id, version, was=wrapped, wrapped=anew, wrapped_by=by)
+            if done:
+                also(tx)
+            return done
+
+        return await self._database.transact(work)
+
+    def current_version(self, environment_id: str) -> int:
+        """Return the data key that seals now."""
+        ring = self._ring(environment_id)
+        self._turn(ring)
+        return ring.current
 
     async def ready(self, environment_id: str) -> None:
         """Make sure the environment's keys are in memory. Free when they are."""
@@ -65,6 +101,8 @@ class Vault:
     def seal(self, secret: Secret, place: Place) -> Sealed:
         """Seal for exactly this place. Raises CannotOpen if the environment has no key or its key is worn out."""
         ring = self._ring(place.environment_id)
+        if ring.next is not None:
+            self._turn(ring)
         if ring.sealed >= SEAL_LIMIT:
             raise CannotOpen("this environment's data key has sealed its limit: rotate it")
         ring.sealed += 1
@@ -94,15 +132,36 @@ class Vault:
             raise CannotOpen("this environment has no data key: it was destroyed, or never made")
         return ring
 
-    async def _add_key(self, environment_id: str, version: int) -> None:
-        wrapped = await self._provider.wrap(secrets.token_bytes(32), _context(environment_id, version))
-        wrapped_by, at = self._provider.current_id, self._clock.now()
-        with contextlib.suppress(IntegrityError):  # another process was first, and its key is the one
-            await self._database.transact(lambda tx: store.add(tx, environment_id, version, wrapped, wrapped_by, at))
+    def _turn(self, ring: _Ring) -> None:
+        """Go over to the next key if its time has come."""
+        if ring.next is not None and self._clock.now() >= ring.next[0]:
+            ring.current, ring.sealed, ring.next = ring.next[1], 0, None
+
+    async def _add_key(self, environment_id: str, version: int, headway: float = 0.0, also: Also = _nothing) -> None:
+        while True:
+            wrapped = await self._provider.wrap(secrets.token_bytes(32), _context(environment_id, version))
+            by, at = self._provider.current_id, self._clock.now()
+
+            def work(tx: Connection, wrapped: bytes = wrapped, by: str = by, at: float = at) -> bool:
+                in_use = store.wrapping(tx, SYSTEM)
+                store.add(tx, environment_id, version, wrapped, by, at, seals_at=at + headway if headway else 0.0)
+                # After the insertion, which waits for a retirement under way: see `store.lock`.
+                if not self._provider.check_use(by, in_use):
+                    raise _Retired
+                also(tx)
+                return True
+
+            try:
+                await self._database.transact(work)
+                break
+            except _Retired:
+                continue
+            except IntegrityError:  # another process was first, and its key is the one
+                break
         await self._load(environment_id)
 
     async def _load(self, environment_id: str | None) -> None:
-        for owner, version, wrapped, wrapped_by in await self._database.transact(
+        for owner, version, wrapped, wrapped_by, seals_at in await self._database.transact(
             lambda tx: store.load(tx, environment_id)
         ):
             known = self._rings.get(owner)
@@ -111,10 +170,17 @@ class Vault:
                 # Only now: a ring that others can see has a key in it.
                 ring = self._rings.setdefault(owner, _Ring({}, 0))
                 ring.keys[version] = AESGCM(data_key)
-                if owner == SYSTEM:
+                if owner == SYSTEM and version == 1:
                     self._lookup_key = _derive(data_key, b"lookup")
                 if version > ring.current:
-                    ring.current, ring.sealed = version, 0
+                    if ring.current and seals_at > self._clock.now():
+                        ring.next = (seals_at, version)
+                    else:
+                        ring.current, ring.sealed, ring.next = version, 0, None
+
+
+class _Retired(Exception):
+    """The key-encryption key was taken out of use while something was wrapped with it."""
 
 
 def _context(environment_id: str, version: int) -> bytes:

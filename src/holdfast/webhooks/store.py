@@ -20,6 +20,7 @@ from holdfast.storage.tables import (
     metadata,
 )
 from holdfast.vault import Sealed
+from holdfast.vault.store import SealedColumn
 from holdfast.webhooks.endpoint import Endpoint
 
 webhook_endpoints = Table(
@@ -43,6 +44,11 @@ webhook_endpoints = Table(
     Column("failed", Count, nullable=False, server_default="0"),
     Column("dead", Count, nullable=False, server_default="0"),
     UniqueConstraint("environment_id", "url", name="uq_webhook_endpoints_url"),
+)
+_of = webhook_endpoints.c
+SEALED = (
+    SealedColumn(_of.secret, "webhook_secret", _of.secret_version),
+    SealedColumn(_of.former_secret, "webhook_secret", _of.secret_version, before=1),
 )
 
 

@@ -23,6 +23,7 @@ from holdfast.storage.tables import (
     metadata,
 )
 from holdfast.vault import Sealed
+from holdfast.vault.store import SealedColumn
 
 NOT_ACTIVE = text("status <> 'active'")
 """Of a partial index, and of a query that is to use it: word for word the same, or SQLite does not see it."""
@@ -115,6 +116,12 @@ accounts = Table(
     # https://www.postgresql.org/docs/current/storage-hot.html
     postgresql_with={"fillfactor": 70},
 )
+
+
+SEALED = tuple(
+    SealedColumn(accounts.c[name], name, accounts.c.credential_version) for name in ("access", "grant", "details")
+)
+"""Where accounts keep what is sealed."""
 
 
 def is_account(environment_id: str, account_id: str) -> Any:

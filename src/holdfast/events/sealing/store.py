@@ -13,6 +13,7 @@ from holdfast.events.sealing.checkpoint import Checkpoint, SigningKey
 from holdfast.events.sealing.seal import Hashed, Head, Seal, canonical, hash_of
 from holdfast.storage.tables import Blob, Column, Count, Table, Text, Time, Ulid, environment_key, metadata
 from holdfast.vault import Sealed
+from holdfast.vault.store import SealedColumn
 
 seals = Table(
     "seals",
@@ -46,6 +47,7 @@ checkpoint_keys = Table(
     Column("secret", Blob, nullable=False),
     Column("created_at", Time, nullable=False),
 )
+SEALED = (SealedColumn(checkpoint_keys.c.secret, "checkpoint_key"),)
 _ID, _HASH = 26, 32
 LONGEST_KEPT = 200
 """Characters of an entry's `data` that is kept as it is hashed."""

@@ -294,6 +294,7 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column("wrapped_by", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("seals_at", sa.Double(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "version", name=op.f("pk_data_keys")),
     )
     # A number in the order of arrival; not from a cache, which would hand numbers out of order. SQLite has the rowid.
