@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROTOS := $(shell find src/holdfast/api/scalekit/proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick lint types faults bench tour lock clean
+.PHONY: help demo serve test quick lint types faults bench pages tour lock clean
 
 help:  ## Show every task
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -92,6 +92,9 @@ promtool:
 	  { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
 	    apt-get install -y -qq --no-install-recommends prometheus > /dev/null; } || \
 	  echo "No promtool here: the test of /metrics with it will say that it is skipped."
+
+pages: $(VENV)/dev.stamp browser  ## Measure the dashboard's pages among 100,000 accounts (ENGINE=postgres)
+	@$(BIN)/python -m bench.pages $(if $(ENGINE),--engine $(ENGINE))
 
 tour: $(VENV)/dev.stamp browser  ## Take the pictures of docs/tour.md anew
 	@HOLDFAST_TOUR=1 HOLDFAST_TOUR_PORT=8787 $(BIN)/python -m pytest -q tests/journeys/test_tour.py

@@ -70,6 +70,7 @@ def filters(clock: Clock) -> dict[str, Callable[..., Any]]:
         "when": when,
         "count": count,
         "duration": duration,
+        "method": method,
         "status": status,
         "delivery": delivery,
         "initials": initials,
@@ -119,6 +120,13 @@ def count(number: float) -> str:
     if number < 1_000_000:
         return f"{number / 1000:.1f}k"
     return f"{number / 1_000_000:.1f}M"
+
+
+def method(name: str) -> str:
+    """Return a way to connect as people write it: `OAuth`, `API key`, `client credentials`."""
+    return {"oauth": "OAuth", "oauth2": "OAuth 2.0", "api_key": "API key", "jwt_bearer": "JWT"}.get(
+        name, name.replace("_", " ")
+    )
 
 
 def status(name: str) -> Markup:

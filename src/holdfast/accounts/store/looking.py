@@ -13,7 +13,7 @@ from holdfast.accounts.store.table import NOT_ACTIVE, account_of, accounts
 
 MOST_COUNTED = 1000
 """Beyond it, nobody counts on a page: `1,000+`."""
-MOST_LOOKED_THROUGH = 20_000
+MOST_LOOKED_THROUGH = 5_000
 """Accounts that one search for a text reads: some tens of milliseconds."""
 
 

@@ -13,7 +13,7 @@ from holdfast.events.entry import Entry
 from holdfast.events.names import Action
 from holdfast.events.store import NO_READ, NOTABLE, entries, entry_of, place_of, position_of
 
-MOST_LOOKED_THROUGH = 20_000
+MOST_LOOKED_THROUGH = 10_000
 """Rows behind one page: some tens of milliseconds. Where none of them fits, the reader is asked whether to go on."""
 FREQUENT = frozenset({Action.CREDENTIAL_READ, Action.PROXY_CALLED, Action.TOKEN_REFRESHED})
 """What happens by itself many times a day: only looked through when it is asked for."""
