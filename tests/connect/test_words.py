@@ -73,7 +73,7 @@ def _literal_texts(source: str) -> list[str]:
     found = [text.strip() for text in visible.found if re.search(r"[^\W\d_]", text)]
     for output in Environment().parse(source).find_all(nodes.Output):
         for const in output.find_all(nodes.Const):
-            # A key, a class or an attribute is one word of small letters, or holds "=" or "-"; words that are read do not.
+            # A key, a class or an attribute is one word of small letters, or holds "=".
             if (
                 isinstance(const.value, str)
                 and re.search(r"[A-Z]|[^\W\d_] [^\W\d_]", const.value)

@@ -123,6 +123,7 @@ async def _some(holdfast: Holdfast) -> dict[str, str]:
         "keys": f"{base}/keys",
         "people": f"{base}/people",
         "me": f"{base}/me",
+        "branding": f"{base}/settings/branding",
         "missing": f"{base}/accounts/nothing",
     }
 
