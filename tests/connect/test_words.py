@@ -8,6 +8,7 @@ import pytest
 from jinja2 import Environment, nodes
 from markupsafe import Markup
 
+import holdfast.authorization
 import holdfast.connect
 from holdfast.connect.words import SHIPPED, places_of, read_languages
 from holdfast.errors import Misconfigured
@@ -135,6 +136,16 @@ def test_no_text_is_left_that_no_page_uses() -> None:
             assert f"'{name}'" in script or name in ("none", "connected", "needs_reauthorization", "paused"), key
         elif key not in sources:
             assert section == "mine" or "form.{item.name}" in sources, key
+
+
+def test_every_failure_that_connecting_can_end_in_has_a_sentence() -> None:
+    room = Path(holdfast.authorization.__file__).parent
+    sources = [(room / f"{name}.py").read_text() for name in ("callback", "fill", "settle", "start")]
+    sources += [path.read_text() for path in ROOM.glob("*.py")]
+    raised = re.compile(r'(?:Failed|AlreadyUsed)\(\s*"(\w+)"|default_code = "(\w+)"')
+    codes = {one or other for source in sources for one, other in raised.findall(source)}
+    assert len(codes) >= 10
+    assert {code for code in codes if not ENGLISH.has(f"failure.{code}")} == set()
 
 
 def test_values_are_escaped_and_markup_is_not() -> None:
