@@ -121,7 +121,12 @@ class MinePages:
                 await self._mine.disconnect(session, account_id)
                 return RedirectResponse(_PATH, 303, PAGE_HEADERS)
             account, row = await self._mine.one(session, account_id)
-            facts = {"provider": row.effective.provider.name, "label": account.label, "id": account.id, "proof": proof}
+            facts = {
+                "provider": row.effective.provider.name,
+                "label": account.label or account.identifier,
+                "id": account.id,
+                "proof": proof,
+            }
             at = session.environment_id
             return await self._connect.page(request, "mine_disconnect.html", 200, facts, environment_id=at)
         except HoldfastError as error:

@@ -19,9 +19,12 @@ _DETAILED = frozenset(
         "invalid_client_id",
         "provider_error",
         "unexpected_response_format",
+        "user_verify_url_missing",
     }
 )
-"""Codes whose message says more than the catalogue can: a provider's own words, or which account it was."""
+"""Codes whose message says more than the catalogue can: a provider's own words, which account it was, what a developer
+looks for."""
+_NOT_THE_PROVIDERS = ("account_mismatch", "user_verify_url_missing")
 _OURS = (CHANGED_MIND, NOT_COMPLETED)
 _WRONG = {"missing_config": "required", "invalid_config": "invalid"}
 
@@ -34,7 +37,7 @@ def problem_facts(look: Look, code: str, message: str) -> dict[str, Any]:
         "title": look.words("failed.denied_title" if denied else "failed.title"),
         "message": look.words(f"failure.{code}", app=look.app) if known else "",
         "details": message if message and message not in _OURS and (code in _DETAILED or not known) else "",
-        "from_provider": known,
+        "from_provider": known and code not in _NOT_THE_PROVIDERS,
         "code": code,
         "denied": denied,
     }

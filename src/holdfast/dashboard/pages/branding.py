@@ -97,7 +97,7 @@ class BrandingPages:
             "languages": [("", "The one their browser asks for, else English"), *self._languages.items()],
             "looked": False,
             "app": app,
-            "logo": _inline(logo),
+            "picture": _inline(logo),
             "wide": min(2.6, logo.width / logo.height) if logo is not None else 1.0,
             "themes": [_theme("light", shown.accent), _theme("dark", shown.accent)],
         }
