@@ -5,6 +5,7 @@ which would take long.
 """
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,11 +16,13 @@ import pytest
 
 from holdfast.access.administrators import store
 from holdfast.app import Holdfast
+from holdfast.cli import tls
 from holdfast.cli.serve import running
 from holdfast.config import Config, load
 from holdfast.errors import Misconfigured
 from tests.dashboard.person import owner_of
 from tests.parts.h2 import h2_request
+from tests.parts.terminator import KINDS, Terminator, program
 
 MOST = 30
 TERMINATOR, OTHER = "127.0.0.1", "127.0.0.2"
@@ -87,6 +90,26 @@ async def test_a_header_from_anybody_else_is_ignored(trusting: int) -> None:
         assert await _tries(trusting, 1, OTHER, f"8.8.8.{number}") == {WAITING: 1}
     assert await _tries(trusting, 1, OTHER, "8.8.8.200") == {LIMITED: 1}  # counted for who really sent them
     assert await _tries(trusting, 1, TERMINATOR, "8.8.8.8") == {WAITING: 1}  # and not for whom they named
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_terminator_as_the_page_sets_it_up_tells_the_truth(trusting: int, tmp_path: Path, kind: str) -> None:
+    if program(kind) is None:
+        pytest.skip(f"there is no {kind} here: apt-get install {kind}")
+    assert tls.server_context(Config(tls_dev=True, data_dir=tmp_path)) is not None  # makes the certificate
+    front = Terminator(kind, tmp_path / kind, tmp_path / "tls", trusting)
+    trust = ssl.create_default_context(cafile=str(tmp_path / "tls" / "ca.pem"))
+    caller = {"haproxy": "127.0.0.3", "caddy": "127.0.0.4"}[kind]
+    try:
+        transport = httpx2.AsyncHTTPTransport(local_address=caller, verify=trust)
+        async with httpx2.AsyncClient(transport=transport, base_url=front.base_url, timeout=60) as client:
+            for number in range(MOST + 1):
+                headers = {**SENT, "x-forwarded-for": f"7.7.7.{number}"}
+                reply = await client.post(PATH, content=FORM, headers=headers)
+                assert _words(reply.text) == (WAITING if number < MOST else LIMITED)
+    finally:
+        front.stop()
+    assert await _tries(trusting, 1, TERMINATOR, caller) == {LIMITED: 1}
 
 
 async def test_without_the_setting_nobody_is_believed(tmp_path: Path) -> None:
