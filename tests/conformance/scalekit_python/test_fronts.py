@@ -9,28 +9,15 @@ from scalekit import ScalekitClient
 from scalekit.common.exceptions import ScalekitBadRequestException, ScalekitNotFoundException
 from workos import WorkOSClient
 
+from tests.conformance.fronts import FRONTS, Front, started
 from tests.conformance.scalekit_house import House
 from tests.conformance.scalekit_python.listing import LIST, framed
 from tests.parts.h2 import h2_request
-from tests.parts.pyvoy import INSTALLED, PyvoyServer
-from tests.parts.terminator import KINDS, Terminator, program
-
-Front = Terminator | PyvoyServer
 
 
-@pytest.fixture(scope="module", params=[*KINDS, "pyvoy"])
+@pytest.fixture(scope="module", params=FRONTS)
 def front(request: pytest.FixtureRequest, house: House) -> Iterator[Front]:
-    kind, home, tls = str(request.param), house.home / str(request.param), house.home / "tls"
-    if kind == "pyvoy":
-        if not INSTALLED:
-            pytest.skip("there is no pyvoy for this machine")
-        # Its sandbox is the one of the server in clear, whose data it works on.
-        told = {"DATA_DIR": str(house.home), "BASE_URL": house.clear.base_url, "DEV": "1", "SWEEP_INTERVAL": "0"}
-        running: Front = PyvoyServer(home, tls, {f"HOLDFAST_{name}": value for name, value in told.items()})
-    elif program(kind) is None:
-        pytest.skip(f"there is no {kind} here: apt-get install {kind}")
-    else:
-        running = Terminator(kind, home, tls, house.clear.port)
+    running = started(str(request.param), house)
     yield running
     running.stop()
 
