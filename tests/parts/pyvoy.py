@@ -1,6 +1,8 @@
 """Holdfast on pyvoy, the server it could be moved to: Envoy in front of the same ASGI app, in one process."""
 
+import contextlib
 import os
+import signal
 import socket
 import sys
 import time
@@ -35,6 +37,8 @@ class PyvoyServer:
 
     def stop(self) -> None:
         self._process.stop()
+        with contextlib.suppress(ProcessLookupError):  # Envoy is a child of its own, which a killed parent leaves behind
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def log(self) -> str:
         return self._process.log()
