@@ -37,7 +37,7 @@ class PyvoyServer:
 
     def stop(self) -> None:
         self._process.stop()
-        with contextlib.suppress(ProcessLookupError):  # Envoy is a child of its own, which a killed parent leaves behind
+        with contextlib.suppress(ProcessLookupError):  # a killed parent leaves its Envoy behind
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def log(self) -> str:
