@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import report
+from tests.conformance.fronts import FRONTS, started
 from tests.conformance.scalekit_house import House
 from tests.parts.node import NODE, environment
 
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.node
 
 SCRIPT = Path(__file__).parent / "scalekit.mjs"
 MOST_SECONDS = 120
+Accounts = dict[str, dict[str, str]]
 METHODS = (
     "actions.createConnectedAccount",
     "actions.deleteConnectedAccount",
@@ -57,15 +59,26 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def found(node_modules: Path, house: House) -> dict[str, list[report.Row]]:
     """Run the script; return its outcomes by method, one for each transport. The report learns of them all."""
     house.connector()  # a second one, so that lists have pages
+    waiting = {"tls": house.walked(house.secure, verify=True), "clear": house.walked(house.clear, verify=True)}
+    connected = {"tls": house.walked(house.secure), "clear": house.walked(house.clear)}
+    outcomes: dict[str, list[report.Row]] = {}
+    for row in _outcomes(house, house.secure.base_url, waiting, connected):
+        report.record(row.sdk, f"ScalekitClient.{row.method}", row.passed, row.detail)
+        outcomes.setdefault(row.method, []).append(row)
+    return outcomes
+
+
+def _outcomes(house: House, secure: str, waiting: Accounts, connected: Accounts) -> list[report.Row]:
+    """Run the script against this origin, and in clear; both name an account by transport."""
     given = {
-        "secure": house.secure.base_url,
+        "secure": secure,
         "clear": house.clear.base_url,
         "clientId": house.client_id,
         "clientSecret": house.client_secret,
         "connector": house.connector(),
         "keyed": house.connector("api_key"),
-        "waiting": {"tls": house.walked(house.secure, verify=True), "clear": house.walked(house.clear, verify=True)},
-        "connected": {"tls": house.walked(house.secure), "clear": house.walked(house.clear)},
+        "waiting": waiting,
+        "connected": connected,
     }
     done = subprocess.run(
         [NODE, SCRIPT],
@@ -80,13 +93,8 @@ def found(node_modules: Path, house: House) -> dict[str, list[report.Row]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    outcomes: dict[str, list[report.Row]] = {}
-    for line in filter(lambda line: line.startswith("{"), done.stdout.splitlines()):
-        told = json.loads(line)
-        row = report.Row(report.SCALEKIT_NODE, told["method"], told["passed"], told["detail"])
-        report.record(row.sdk, f"ScalekitClient.{row.method}", row.passed, row.detail)
-        outcomes.setdefault(row.method, []).append(row)
-    return outcomes
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [report.Row(report.SCALEKIT_NODE, row["method"], row["passed"], row["detail"]) for row in told]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -97,3 +105,18 @@ def test_the_node_sdk_gets_what_it_expects_of(method: str, found: dict[str, list
 
 def test_every_check_is_looked_at(found: dict[str, list[report.Row]]) -> None:
     assert sorted(found) == sorted(METHODS)
+
+
+@pytest.mark.parametrize("kind", FRONTS)
+def test_it_gets_the_same_through_a_terminator_and_on_pyvoy(kind: str, node_modules: Path, house: House) -> None:
+    front = started(kind, house)
+    try:
+        waiting, connected = [
+            {transport: house.walked(house.clear, verify=verify) for transport in ("tls", "clear")}
+            for verify in (True, False)
+        ]
+        rows = _outcomes(house, front.base_url, waiting, connected)
+    finally:
+        front.stop()
+    assert [row.detail for row in rows if not row.passed] == []
+    assert sorted(row.method for row in rows if row.detail.startswith("tls: ")) == sorted(METHODS)

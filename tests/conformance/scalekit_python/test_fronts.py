@@ -1,4 +1,4 @@
-"""Both SDKs through the terminators of docs/tls.md, over REST and gRPC on one https port."""
+"""Both SDKs over REST and gRPC on one https port: through the terminators of docs/tls.md, and on pyvoy."""
 
 import ssl
 from collections.abc import Iterator
@@ -7,27 +7,23 @@ import httpx2
 import pytest
 from scalekit import ScalekitClient
 from scalekit.common.exceptions import ScalekitBadRequestException, ScalekitNotFoundException
-from scalekit.v1.connected_accounts.connected_accounts_pb2 import ListConnectedAccountsRequest
 from workos import WorkOSClient
 
+from tests.conformance.fronts import FRONTS, Front, started
 from tests.conformance.scalekit_house import House
-from tests.parts.h2 import H2Reply, h2_request
-from tests.parts.terminator import KINDS, Terminator, program
-
-LIST = b"/scalekit.v1.connected_accounts.ConnectedAccountService/ListConnectedAccounts"
+from tests.conformance.scalekit_python.listing import LIST, framed
+from tests.parts.h2 import h2_request
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def front(request: pytest.FixtureRequest, house: House) -> Iterator[Terminator]:
-    if program(request.param) is None:
-        pytest.skip(f"there is no {request.param} here: apt-get install {request.param}")
-    running = Terminator(request.param, house.home / request.param, house.home / "tls", house.clear.port)
+@pytest.fixture(scope="module", params=FRONTS)
+def front(request: pytest.FixtureRequest, house: House) -> Iterator[Front]:
+    running = started(str(request.param), house)
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def client(house: House, front: Terminator) -> ScalekitClient:
+def client(house: House, front: Front) -> ScalekitClient:
     return ScalekitClient(front.base_url, house.client_id, house.client_secret)
 
 
@@ -51,7 +47,7 @@ def test_a_proxied_call_keeps_its_header_with_an_underscore(house: House, client
     assert reply.headers["x-holdfast-upstream-status"] == "200"
 
 
-def test_a_signed_in_again_sdk_sends_two_authorizations_and_is_let_in(house: House, front: Terminator) -> None:
+def test_a_signed_in_again_sdk_sends_two_authorizations_and_is_let_in(house: House, front: Front) -> None:
     first, second = house.new_client(), house.new_client()
     connector, identifier = house.connector(), house.new("user")
     client = ScalekitClient(front.base_url, *first)
@@ -65,15 +61,16 @@ def test_a_signed_in_again_sdk_sends_two_authorizations_and_is_let_in(house: Hou
 
 @pytest.mark.parametrize(("first", "then"), [("good", "stale"), ("stale", "good"), ("stale", "older")])
 def test_either_of_two_authorizations_is_enough_and_none_is_not(
-    house: House, front: Terminator, first: str, then: str
+    house: House, front: Front, first: str, then: str
 ) -> None:
     texts = {"good": house.clear.api_key, "stale": "sk_stale", "older": "sk_older"}
     headers = [(b"authorization", f"Bearer {texts[which]}".encode()) for which in (first, then)]
     headers += [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
-    assert _listed(house, front, headers).grpc_status == (0 if "good" in (first, then) else 16)
+    reply = h2_request(front.port, b"POST", LIST, headers, framed(), house.authority)
+    assert reply.grpc_status == (0 if "good" in (first, then) else 16)
 
 
-def test_rest_is_served_over_both_versions_of_http(house: House, front: Terminator) -> None:
+def test_rest_is_served_over_both_versions_of_http(house: House, front: Front) -> None:
     bearer = {"authorization": f"Bearer {house.clear.api_key}"}
     trust = ssl.create_default_context(cafile=str(house.authority))
     one = httpx2.get(f"{front.base_url}/data-integrations", headers=bearer, verify=trust, trust_env=False)
@@ -83,7 +80,7 @@ def test_rest_is_served_over_both_versions_of_http(house: House, front: Terminat
     assert (two.status, two.body) == (200, one.content)
 
 
-def test_the_workos_sdk_reads_a_token_through_it(house: House, front: Terminator) -> None:
+def test_the_workos_sdk_reads_a_token_through_it(house: House, front: Front) -> None:
     connector, user, tokens = house.connector(), house.new("user"), house.granted()
     house.expiring(connector, user, tokens.access, tokens.refresh, 3600)
     trust = ssl.create_default_context(cafile=str(house.authority))
@@ -92,9 +89,3 @@ def test_the_workos_sdk_reads_a_token_through_it(house: House, front: Terminator
         reply = workos.pipes.get_access_token(connector, user_id=user)
     assert reply.active and reply.access_token is not None
     assert reply.access_token.access_token == tokens.access
-
-
-def _listed(house: House, front: Terminator, headers: list[tuple[bytes, bytes]]) -> H2Reply:
-    message = ListConnectedAccountsRequest(page_size=1).SerializeToString()
-    framed = b"\0" + len(message).to_bytes(4, "big") + message
-    return h2_request(front.port, b"POST", LIST, headers, framed, house.authority)
