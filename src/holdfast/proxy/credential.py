@@ -167,10 +167,10 @@ class Credentials:
         for connection in connection_store.all_of(tx, asked.principal.environment_id, asked.owner.kind):
             effective = self._connections.effective(tx, connection, asked.owner.organization_id)
             try:
-                targets = self._outlet(effective.provider, effective.config).targets
+                outlet = self._outlet(effective.provider, effective.config)
             except HoldfastError:
                 continue
-            if (target.scheme, target.host, target.port) in targets:
+            if outlet.leads_to(target):
                 fitting.append(effective)
         if not fitting:
             raise NotFound(f"no connection leads to {target.host}", code="provider_not_found")
