@@ -32,6 +32,7 @@ from holdfast.providers.loader import Catalog, load_catalog
 from holdfast.proxy import Proxy
 from holdfast.proxy.credential import Credentials
 from holdfast.proxy.ledger import Ledger
+from holdfast.proxy.sites import Sites
 from holdfast.readiness import Readiness
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
@@ -232,7 +233,9 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
     access_tokens = AccessTokens(database, vault, clock, keys, issuer=config.base_url)
     keeping = Keeping(accounts)
     proxy = Proxy(
-        Credentials(database, vault, connections, reader, plain, refresher, allow_private=config.dev),
+        Credentials(
+            database, vault, connections, reader, plain, refresher, Sites(database, factory), allow_private=config.dev
+        ),
         Streaming(
             allow_private=config.dev,
             idle_timeout=config.proxy_idle_timeout,

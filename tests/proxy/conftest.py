@@ -16,7 +16,7 @@ from holdfast.events import Actor, Entry
 from holdfast.ids import opaque
 from holdfast.lab import sandbox_provider
 from holdfast.oauth2.dialect import Dead
-from holdfast.providers.entry import Api, ConfigField
+from holdfast.providers.entry import Api, ConfigField, Discover
 from holdfast.secret import Secret
 from tests.parts.capture import Capture, capturing
 from tests.tokens.house import ROTATING, House, built_house, house  # noqa: F401
@@ -74,6 +74,8 @@ class Maker:
         config: Mapping[str, str] | None = None,
         api_key: str | None = None,
         fields: Mapping[str, ConfigField] | None = None,
+        discover: Discover | None = None,
+        keep_pattern: Mapping[str, str] | None = None,
     ) -> Upstream:
         here = self.house
         base = here.holdfast.config.base_url + "/lab/sandbox"
@@ -85,7 +87,11 @@ class Maker:
             dead=(Dead(at="token", status=400, values=("invalid_grant",)), *dead),
             methods=("api_key",) if api_key else (),
             config=dict(fields or {}),
+            discover=discover,
         )
+        if keep_pattern and entry.oauth2 is not None:
+            kept = msgspec.structs.replace(entry.oauth2, keep_pattern=dict(keep_pattern))
+            entry = msgspec.structs.replace(entry, oauth2=kept)
         new = NewConnection(
             provider_slug=entry.slug,
             method="api_key" if api_key else "oauth",

@@ -25,7 +25,7 @@ from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.oauth2.callback import CallbackCode, CallbackDenied, CallbackForged
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
-from holdfast.providers.identity import ProviderIdentity
+from holdfast.providers.identity import ProviderIdentity, chosen_site
 from holdfast.storage import Connection as Tx
 
 NOT_COMPLETED = "the sign-in was not completed at the provider"
@@ -170,8 +170,24 @@ class Callback:
             raise _no_grant(outcome, arrival.effective.provider.name)
         identity = await self._identity(arrival, client, outcome, code.kept)
         credential = from_grant(outcome, arrival.effective.provider, arrival.effective.scopes, accounts.clock.now())
-        credential = replace(credential, kept={**code.kept, **credential.kept})
+        kept = {**code.kept, **credential.kept}
+        credential = replace(credential, kept={**kept, **await self._site(arrival, client, outcome, kept)})
         return await self._settle.settle(attempt, arrival.effective, credential, identity)
+
+    async def _site(
+        self, arrival: _Arrival, client: ProviderClient, grant: TokenGrant, kept: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """Return the values of the site that the account works on, where the provider tells them apart. What cannot be
+        told now does not keep anybody from connecting: the first call of the API asks again."""
+        if arrival.effective.provider.discover is None:
+            return {}
+        sites = await client.sites(grant.access_token, kept)
+        if isinstance(sites, Lost):
+            return {}
+        attempt = arrival.attempt
+        target = await self._accounts.database.transact(lambda tx: _target(tx, attempt))
+        former = {**(target.kept if target else {}), **attempt.config}
+        return chosen_site(sites, former) or {}
 
     async def _identity(
         self, arrival: _Arrival, client: ProviderClient, grant: TokenGrant, callback: Mapping[str, str]

@@ -32,7 +32,7 @@ class NoVerifyUrl(HoldfastError):
 
 
 class Gone(HoldfastError):
-    """What an attempt was for was deleted meanwhile."""
+    """What an attempt was for was deleted meanwhile, or the attempt itself has ended."""
 
     default_code = "target_deleted"
 
@@ -68,7 +68,7 @@ class Settle:
                     return self._await_verification(tx, attempt, effective, credential, identity, config, verify_url)
             plan = plan_of(attempt, effective, credential, identity, Actor("end_user", attempt.acting_user), config)
             self._accounts.connect_in(tx, plan)
-            store.advance(tx, emptied(attempt, Stage.FINISHED), from_stages=(Stage.CONSUMED,))
+            _leave(tx, emptied(attempt, Stage.FINISHED))
             if attempt.by_link:
                 return self._success
             return back_to(attempt.return_to, {"state": attempt.app_state}) if attempt.return_to else None
@@ -86,7 +86,7 @@ class Settle:
             connect_code_hash=accounts.vault.lookup_hash("connect_code", connect_code),
             connect_code_ends=accounts.clock.now() + self._connect_code_lifetime,
         )
-        await accounts.database.transact(lambda tx: store.advance(tx, waiting, from_stages=(Stage.CONSUMED,)))
+        await accounts.database.transact(lambda tx: _leave(tx, waiting))
         if attempt.return_to is None:
             return None
         return back_to(attempt.return_to, {"connect_code": connect_code, "state": attempt.app_state})
@@ -117,7 +117,7 @@ class Settle:
             connect_code_hash=accounts.vault.lookup_hash("auth_request", request_id),
             connect_code_ends=now + self._verification_lifetime,
         )
-        store.advance(tx, waiting, from_stages=(Stage.CONSUMED,))
+        _leave(tx, waiting)
         told = {"auth_request_id": request_id}
         return appended(verify_url, {**told, "state": attempt.app_state} if attempt.app_state else told)
 
@@ -130,6 +130,13 @@ class Settle:
     def _log(self, tx: Tx, attempt: Attempt, effective: Effective, action: Action) -> None:
         actor, now = Actor("end_user", attempt.acting_user), self._accounts.clock.now()
         log.append(tx, attempt_entry(attempt, effective.connection.name, action, actor, now))
+
+
+def _leave(tx: Tx, attempt: Attempt) -> None:
+    """Write what becomes of a consumed attempt. Raises Gone if it is not there, or has become something else: an
+    account that waited for its verification would wait for ever."""
+    if not store.advance(tx, attempt, from_stages=(Stage.CONSUMED,)):
+        raise Gone("this sign-in was ended meanwhile: start again from the app", code="authorization_state_expired")
 
 
 def verify_url_of(tx: Tx, attempt: Attempt) -> str | None:

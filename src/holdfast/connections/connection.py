@@ -114,10 +114,19 @@ def effective(connection: Connection, provider: Provider, override: Override | N
     if connection.client_supply == "organization":
         client_ref = override.client_ref if override is not None else None
     config = dict(connection.config)
-    if override is not None and connection.client_supply == "organization":
-        # With the operator's own client, another's config could send its secret to another's host.
-        config.update(override.config)
+    if override is not None:
+        # With the operator's own client, another's config could send its secret to another's host. So only what each
+        # account could say for itself is taken then, and nothing that the connection says for everybody.
+        own = connection.client_supply == "organization"
+        config.update(
+            {name: value for name, value in override.config.items() if own or _free(connection, provider, name)}
+        )
     return Effective(connection, provider, enabled, scopes, client_ref, config)
+
+
+def _free(connection: Connection, provider: Provider, name: str) -> bool:
+    field = provider.config.get(name)
+    return field is not None and field.scope == "installation" and name not in connection.config
 
 
 def redirect_uri(base_url: str, connection: Connection) -> str:

@@ -4,13 +4,16 @@ What comes back is a value: a grant, the provider's refusal, or why there is no 
 after `Lost` nobody knows whether the provider acted.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 import msgspec
 
 from holdfast.clock import Clock
 from holdfast.connections.connection import Client, Effective, redirect_uri
+from holdfast.errors import Invalid
 from holdfast.http import Reply, Request
 from holdfast.oauth2.callback import CallbackCode, CallbackDenied, CallbackForged, read_callback
 from holdfast.oauth2.dialect import Dialect
@@ -27,7 +30,7 @@ from holdfast.outbound.client import Outbound
 from holdfast.outbound.errors import NotSent, ReplyLost
 from holdfast.providers import calls
 from holdfast.providers.entry import Call
-from holdfast.providers.identity import ProviderIdentity, read_identity
+from holdfast.providers.identity import ProviderIdentity, read_identity, read_sites
 from holdfast.providers.templates import resolve_dialect, settle
 from holdfast.secret import Secret, scrub
 from holdfast.vault import Vault
@@ -232,6 +235,25 @@ class ProviderClient:
             return document
         return read_identity(identity, document) or Lost("the provider's answer names nobody")
 
+    async def sites(self, token: Secret, kept: Mapping[str, str]) -> tuple[dict[str, str], ...] | Lost:
+        """Ask which sites (tenants, accounts) the token is good for, each with the values that choosing it sets. Empty
+        where the entry knows no such question. A value outside its pattern is left out with its site."""
+        discover = self.effective.provider.discover
+        if discover is None:
+            return ()
+        try:
+            document = await self._document(discover.call, token, kept)
+        except Invalid as error:  # the question itself needs a value that is not there
+            return Lost(error.message)
+        if isinstance(document, Lost):
+            return document
+        patterns = self.dialect.keep_pattern
+        return tuple(
+            site
+            for site in read_sites(discover, document)
+            if all(re.fullmatch(patterns.get(name, r"(?s:.*)"), value) for name, value in site.items())
+        )
+
     async def probe(self, api_key: Secret) -> Reply | Lost | None:
         """Try an API key against the entry's harmless call; None where there is none."""
         probe = self.effective.provider.probe
@@ -287,7 +309,7 @@ class ProviderClient:
             facts=facts,
         )
 
-    async def _document(self, call: Call, token: Secret, kept: Mapping[str, str]) -> Mapping[str, object] | Lost:
+    async def _document(self, call: Call, token: Secret, kept: Mapping[str, str]) -> object | Lost:
         reply = await self._call(call, token, kept)
         if isinstance(reply, Lost):
             return reply
@@ -296,8 +318,8 @@ class ProviderClient:
         except msgspec.DecodeError:
             document = None
         if reply.status // 100 != 2 or not isinstance(document, dict | list):
-            return Lost(f"the provider answered {reply.status} to {call.method} of its identity endpoint")
-        return document if isinstance(document, dict) else {"items": document}
+            return Lost(f"the provider answered {reply.status} to {call.method} of {urlsplit(call.url).path}")
+        return document
 
     async def _call(self, call: Call, token: Secret, kept: Mapping[str, str]) -> Reply | Lost:
         request = calls.build(

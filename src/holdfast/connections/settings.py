@@ -81,6 +81,9 @@ class OverrideChanges:
     scopes: Sequence[str] | None | UnsetType = UNSET
     client: ClientInput | None = None
     config: Mapping[str, str] | None = None
+    context: Mapping[str, str] | None = None
+    """In place of `config` where the connection's client is everybody's: what accounts could say for themselves, said
+    for all of the organization. Replaces all of it."""
 
 
 class Connections:
@@ -272,6 +275,8 @@ class Connections:
                 values["scopes"] = None if changes.scopes is None else tuple(changes.scopes)
             if changes.config is not None:
                 values["config"] = check_config(provider, changes.config, scope=None)
+            elif changes.context is not None:
+                values["config"] = _context(connection, provider, changes.context)
             if change is not None:
                 change.store(tx)
                 values["client_ref"] = change.client.id
@@ -343,6 +348,15 @@ def _name_for(tx: Tx, environment_id: str, new: NewConnection) -> str:
         return new.name or new.provider_slug
     taken = any(store.by_name(tx, environment_id, new.provider_slug, kind) for kind in OWNER_KINDS)
     return new.spare_name if taken else new.provider_slug
+
+
+def _context(connection: Connection, provider: Provider, given: Mapping[str, str]) -> dict[str, str]:
+    """Return an organization's values, checked. Not what the connection fixes for everybody: with its client, other
+    values could send that client's secret elsewhere. None is required: accounts are asked for those left out."""
+    if connection.client_supply == "organization":
+        return check_config(provider, given, scope=None)
+    left_out = {name: "" for name in provider.config if name not in given}
+    return check_config(provider, given, scope="installation", pinned={**left_out, **connection.config})
 
 
 def _changed(before: Connection, changes: Changes, now: float) -> Connection:

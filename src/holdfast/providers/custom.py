@@ -85,7 +85,10 @@ def _hosts(provider: Provider) -> Iterable[str]:
 
 
 def api_hosts(provider: Provider) -> frozenset[str]:
-    """Return the hosts that accounts' credentials go to when the API is called."""
+    """Return the hosts that accounts' credentials go to when the API is called; "*" among them if an account's own
+    value says which, and nothing bounds it."""
     if provider.api is None:
         return frozenset()
-    return frozenset({urlsplit(provider.api.base_url).netloc.lower(), *provider.api.hosts})
+    netloc = urlsplit(provider.api.base_url).netloc.lower()
+    anywhere = {"*"} if "{" in netloc and not provider.api.hosts else set()
+    return frozenset({netloc, *anywhere, *provider.api.hosts})

@@ -1,6 +1,6 @@
 """Reading what side calls return: who the account is, which sites it may choose from, what was granted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.oauth2.paths import first
@@ -41,6 +41,15 @@ def read_sites(discover: Discover, document: object) -> tuple[dict[str, str], ..
         if isinstance(item, dict)
     ]
     return tuple(site for site in sites if site)
+
+
+def chosen_site(sites: Sequence[Mapping[str, str]], former: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return the one site there is, or of several the one that `former` values name. None = somebody has to choose:
+    the first of several would be the wrong one half of the time, and nobody would be told."""
+    if len(sites) == 1:
+        return sites[0]
+    named = [site for site in sites if any(former.get(name) == value for name, value in site.items())]
+    return named[0] if len(named) == 1 else None
 
 
 def read_granted_scopes(granted: GrantedScopes, document: object) -> tuple[str, ...]:

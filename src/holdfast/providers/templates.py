@@ -20,6 +20,10 @@ from holdfast.providers.entry import ConfigField, Provider
 PROTOCOL_NAMES = frozenset({"token", "access_token", "client_id", "client_secret"})
 """Placeholders that the protocol code and `calls` fill in; no config field may bear such a name."""
 
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+"""One label of a host name (RFC 1123, section 2.1): no dot, so that it cannot name another host."""
+HOST_NAME = rf"{LABEL}(?:\.{LABEL})+"
+
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # The unreserved characters of RFC 3986, section 2.3: none of them can end a host, begin a port, a user

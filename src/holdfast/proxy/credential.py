@@ -18,6 +18,7 @@ from holdfast.proxy.address import BadAddress
 from holdfast.proxy.asked import Asked
 from holdfast.proxy.errors import AuthorizationRequired
 from holdfast.proxy.outlet import Outlet, is_plain, outlet_of
+from holdfast.proxy.sites import Sites, lacks_site, named_site
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
@@ -48,12 +49,13 @@ class Credentials:
         reader: TokenReader,
         plain: PlainReader,
         refresher: Refresher,
+        sites: Sites,
         *,
         allow_private: bool,
     ) -> None:
         self._database, self._vault, self._connections = database, vault, connections
         self._reader, self._plain, self._refresher = reader, plain, refresher
-        self._allow_private = allow_private
+        self._sites, self._allow_private = sites, allow_private
         self._outlets: dict[str, tuple[Provider, Outlet | None]] = {}
         self._intricate: set[tuple[str, str]] = set()
         """Connections whose calls need more than the plain read tells. A wrong guess costs time, nothing else."""
@@ -127,7 +129,9 @@ class Credentials:
         if isinstance(found, Inactive):
             raise AuthorizationRequired(name, owner, found.why, found.reason, found.detail)
         effective, account = found.effective, found.account
-        values = {**effective.config, **account.config, **account.kept}
+        values = {**effective.config, **account.config, **account.kept, **named_site(effective.provider, account)}
+        if lacks_site(effective.provider, values):
+            values |= await self._sites.find(effective, account, found.secret)
         outlet = self._outlet(effective.provider, values)
         return Held(found.secret, outlet, owner, account.id, name, account.connection_id)
 
@@ -167,10 +171,10 @@ class Credentials:
         for connection in connection_store.all_of(tx, asked.principal.environment_id, asked.owner.kind):
             effective = self._connections.effective(tx, connection, asked.owner.organization_id)
             try:
-                targets = self._outlet(effective.provider, effective.config).targets
+                outlet = self._outlet(effective.provider, effective.config)
             except HoldfastError:
                 continue
-            if (target.scheme, target.host, target.port) in targets:
+            if outlet.leads_to(target):
                 fitting.append(effective)
         if not fitting:
             raise NotFound(f"no connection leads to {target.host}", code="provider_not_found")

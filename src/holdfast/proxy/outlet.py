@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote_plus, urlencode, urlsplit
 
 import msgspec
@@ -34,6 +34,8 @@ class Outlet:
     """None where the API's address needs the credential itself, or a value that is not there."""
     base_path: str
     targets: frozenset[tuple[str, str, int]]
+    wild: frozenset[tuple[str, str, int]]
+    """Scheme, what stands behind one label of any name (`.acme.com`), port."""
     defaults: tuple[tuple[bytes, bytes], ...]
     """Headers that the caller may say otherwise, and those it may not (`fixed`): they name whose data it is."""
     fixed: tuple[tuple[bytes, bytes], ...]
@@ -41,6 +43,10 @@ class Outlet:
     looks_inside: bool
     taken: frozenset[str] = field(default=frozenset())
     """Query members that carry the credential: the caller's own are refused."""
+
+    def leads_to(self, target: Target) -> bool:
+        """Tell whether the credential may go to that scheme, host and port."""
+        return _is_among(target, self.targets, self.wild)
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -56,7 +62,7 @@ def is_plain(provider: Provider) -> bool:
     api = provider.api
     if api is None or api.also or api.credential.where == "path":
         return False
-    texts = [api.base_url, *api.headers.values(), *_texts(api.credential)]
+    texts = [api.base_url, *api.hosts, *api.headers.values(), *_texts(api.credential)]
     return not set().union(*map(placeholders, texts)) - PROTOCOL_NAMES and not provider.config
 
 
@@ -80,12 +86,15 @@ def outlet_of(provider: Provider, given: Mapping[str, str], *, allow_private: bo
     targets = {_key(base)} if base is not None else set()
     for url in (api.base_url, *api.regions.values(), *([api.sandbox] if api.sandbox else ())):
         try:
-            bare = re.sub(r"^(https?://[^/]+).*", r"\1", url)
+            bare = _bare(url)
             targets.add(_key(_origin(fill_url(bare, values), allow_private)[0]))
         except Invalid:
             continue
     scheme = base.scheme if base is not None else "https"
-    targets |= {_key(target_of(f"{scheme}://{host}", allow_private=allow_private)) for host in api.hosts}
+    plain, wild = _hosts(api, values, scheme, allow_private)
+    targets |= plain
+    if base is not None and api.hosts and provider.custom and "{" in _authority(api.base_url):
+        _check_bounds(provider, base, plain, wild)
     placed = (api.credential, *api.also)
     return Outlet(
         provider=provider,
@@ -94,6 +103,7 @@ def outlet_of(provider: Provider, given: Mapping[str, str], *, allow_private: bo
         base=base,
         base_path=base_path,
         targets=frozenset(targets),
+        wild=wild,
         defaults=tuple(_headers(api, values, templated=False)),
         fixed=tuple(_headers(api, values, templated=True)),
         bearer=placed == (Placement(),),
@@ -121,7 +131,7 @@ def destination_of(outlet: Outlet, url: str, *, allow_private: bool) -> Destinat
         target = target_of(url, allow_private=allow_private)
     except Blocked as error:
         raise BadAddress(error.message, code="invalid_url") from None
-    if _key(target) not in outlet.targets:
+    if not outlet.leads_to(target):
         raise HostNotAllowed(f"{target.host} is not a host of provider '{outlet.provider.slug}'")
     rest = url.split("://", 1)[1]
     if "#" in rest:
@@ -155,6 +165,58 @@ def carried(outlet: Outlet, there: Destination, headers: dict[bytes, bytes], sec
         if outlet.api.credential.where == "path":
             path = _path_base(outlet, secret.reveal())[1] + path.removeprefix(_path_base(outlet, "")[1])
     return f"{path}?{query}".encode() if query else path.encode()
+
+
+_Keys = frozenset[tuple[str, str, int]]
+
+
+def _hosts(api: Api, values: Settled, scheme: str, allow_private: bool) -> tuple[_Keys, _Keys]:
+    """Return the hosts named beside the API's own, and those with `*.` in front.
+
+    One that needs a value this account does not have is left out, and no more than that: the others are as good as
+    before.
+    """
+    plain, wild = set(), set()
+    for host in api.hosts:
+        is_wild = host.startswith("*.")
+        try:
+            url = fill_url(f"{scheme}://{host.removeprefix('*.')}", values)
+            found = _key(target_of(url, allow_private=allow_private))
+        except Invalid as error:
+            if error.code != "missing_config":
+                raise
+            continue
+        if is_wild:
+            wild.add((found[0], "." + found[1], found[2]))
+        else:
+            plain.add(found)
+    return frozenset(plain), frozenset(wild)
+
+
+def _check_bounds(provider: Provider, base: Target, plain: _Keys, wild: _Keys) -> None:
+    """Raise HostNotAllowed where an account's values made an address that the definition does not name."""
+    # The definition names hosts, not ports: the port is its own.
+    named = replace(base, port=_DEFAULT_PORTS[base.scheme])
+    if not _is_among(named, plain, wild) and not _is_among(base, plain, wild):
+        raise HostNotAllowed(f"{base.host} is not a host of provider '{provider.slug}': see its allowed_proxy_domains")
+
+
+def _is_among(target: Target, plain: _Keys, wild: _Keys) -> bool:
+    if _key(target) in plain:
+        return True
+    label, dot, rest = target.host.partition(".")
+    return bool(wild and label and dot and (target.scheme, "." + rest, target.port) in wild)
+
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+def _bare(url: str) -> str:
+    return re.sub(r"^(https?://[^/]+).*", r"\1", url)
+
+
+def _authority(url: str) -> str:
+    return _bare(url).partition("://")[2]
 
 
 def _path_base(outlet: Outlet, token: str) -> tuple[Target, str]:

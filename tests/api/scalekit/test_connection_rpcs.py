@@ -130,6 +130,30 @@ async def test_context_is_what_the_providers_templates_need(door: Door) -> None:
     assert (await door.refused("PUT", path, json={"nothing": "x"}))[:2] == (400, "INVALID_ARGUMENT")
 
 
+async def test_an_organization_has_a_context_of_its_own(door: Door) -> None:
+    made = await door.connect("ZENDESK")
+    everybodys = f"{AT}/{made['id']}/contexts"
+    acme, other = (f"/api/v1/organizations/{name}/connections/{made['id']}/contexts" for name in ("org_a", "org_b"))
+    assert await door.done("PUT", acme, json={"subdomain": "acme"}) == {}
+    assert (await door.done("GET", acme))["context"] == {"subdomain": "acme"}
+    for elsewhere in (everybodys, other):
+        assert (await door.done("GET", elsewhere))["context"] == {}
+    for bad in ({"nothing": "x"}, {"subdomain": "evil.com/"}):
+        assert (await door.refused("PUT", acme, json=bad))[:2] == (400, "INVALID_ARGUMENT")
+    await door.done("PUT", acme, json={})
+    assert (await door.done("GET", acme))["context"] == {}
+
+
+async def test_what_is_set_for_everybody_is_not_an_organizations_to_change(door: Door) -> None:
+    made = await door.connect("ZENDESK")
+    everybodys, acme = (f"{at}{made['id']}/contexts" for at in (f"{AT}/", "/api/v1/organizations/org_a/connections/"))
+    await door.done("PUT", acme, json={"subdomain": "acme"})
+    await door.done("PUT", everybodys, json={"subdomain": "all"})
+    assert (await door.done("GET", acme))["context"] == {"subdomain": "all"}
+    assert (await door.refused("PUT", acme, json={"subdomain": "mine"}))[:2] == (400, "INVALID_ARGUMENT")
+    await door.done("PUT", acme, json={"subdomain": "all"})
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -8,8 +8,10 @@ from scalekit.v1.connections.connections_pb2 import (
     OAUTH,
     CreateConnection,
     Flags,
+    GetConnectionContextRequest,
     OAuthConnectionConfig,
     UpdateConnection,
+    UpdateConnectionContextRequest,
 )
 
 from tests.conformance.report import proves
@@ -69,3 +71,18 @@ def test_bad_connections_are_refused_by_name(client: ScalekitClient) -> None:
     assert refused.value.error_code == "INVALID_ARGUMENT"
     violations = refused.value._unpacked_details[0].validation_error_info.field_violations
     assert [(item.field, item.constraint) for item in violations] == [("page_size", "lte")]
+
+
+def test_an_organization_has_a_context_of_its_own(house: House, client: ScalekitClient) -> None:
+    made = client.connection.create_environment_connection(
+        CreateConnection(provider_key="ZENDESK", key_id=house.new("desk").replace("_", "-"))
+    )[0].connection
+    stub, execute = client.connection.connection_service, client.core_client.grpc_exec
+    asked = UpdateConnectionContextRequest(connection_id=made.id, organization_id="org_acme")
+    asked.context.update({"subdomain": "acme"})
+    execute(stub.UpdateConnectionContext.with_call, asked)
+    where = GetConnectionContextRequest(connection_id=made.id, organization_id="org_acme")
+    found = execute(stub.GetConnectionContext.with_call, where)[0]
+    assert dict(found.context) == {"subdomain": "acme"}
+    everybodys = execute(stub.GetConnectionContext.with_call, GetConnectionContextRequest(connection_id=made.id))[0]
+    assert dict(everybodys.context) == {}

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.api.scalekit.auth_patterns import bad
 from holdfast.api.scalekit.call_filters import Filters, ends_in, spanned
 from holdfast.api.scalekit.descriptors import Message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.naming import provider_key
 from holdfast.api.scalekit.parts import Parts
 from holdfast.api.scalekit.rpc import Call, Handler

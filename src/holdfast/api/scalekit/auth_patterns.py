@@ -8,31 +8,21 @@ A keyed pattern's secret field becomes the credential and is `{token}` in the en
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.naming import connection_type
-from holdfast.errors import Unprocessable
+from holdfast.api.scalekit.proxy_hosts import base_url_in, hosts_in
 from holdfast.oauth2.dialect import Dialect, ReplyDialect
 from holdfast.providers.entry import Api, ConfigField, CredentialField, Method, Placement, Provider
-from holdfast.providers.templates import PROTOCOL_NAMES, placeholders
+from holdfast.providers.templates import PROTOCOL_NAMES
 
 KEYED = frozenset({"BASIC", "BEARER", "API_KEY"})
 TYPES = KEYED | {"OAUTH", "OAUTH_M2M", "NO_AUTH"}
 MOST_FIELDS, LONGEST_TEXT = 40, 4096
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-_HOST = re.compile(r"(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)+")
-_DOUBLE = re.compile(r"\{\{\s*([a-z][a-z0-9_]*)\s*\}\}")
 _AT = "provider.auth_patterns[0]"
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "cookie"})
-
-
-def bad(field: str, description: str, constraint: str) -> Unprocessable:
-    return Unprocessable(
-        f"{field}: {description}",
-        fields=[{"field": field, "description": description, "code": constraint}],
-        code="validation_failed",
-    )
 
 
 def entry_of(*, slug: str, name: str, patterns: Sequence[Any], proxy_url: str, proxy_enabled: bool) -> Provider:
@@ -48,8 +38,9 @@ def entry_of(*, slug: str, name: str, patterns: Sequence[Any], proxy_url: str, p
     fields, settings = _fields(pattern, "fields"), _fields(pattern, "account_fields")
     secret, others = _parted(str(kind), fields)
     config = {field["field_name"]: _setting(field) for field in (*others, *settings)}
-    base_url = _base_url(proxy_url, pattern, config)
-    api = Api(base_url=base_url, hosts=_plain_hosts(pattern), credential=_placement(str(kind), pattern, fields, others))
+    hosts = hosts_in(pattern)
+    base_url = base_url_in(proxy_url, hosts, config)
+    api = Api(base_url=base_url, hosts=hosts, credential=_placement(str(kind), pattern, fields, others))
     oauth = pattern.get("oauth_config")
     if oauth is not None and not isinstance(oauth, dict):
         raise bad(f"{_AT}.oauth_config", "is an object", "type")
@@ -164,46 +155,6 @@ def _setting(field: Mapping[str, Any]) -> ConfigField:
         required=field.get("required") is True,
         enum=tuple(str(choice) for choice in choices if choice),
     )
-
-
-def _base_url(proxy_url: str, pattern: Mapping[str, Any], config: dict[str, ConfigField]) -> str:
-    """Return the URL with our placeholders; settings that it needs and nobody declared are added to `config`."""
-    url = _DOUBLE.sub(lambda found: "{" + found[1] + "}", proxy_url).rstrip("/")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise bad("provider.proxy_url", "is not a URL", "pattern") from None
-    unfit = parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.query or parts.fragment
-    if unfit or "\\" in url or any(ord(letter) <= 32 for letter in url):
-        raise bad("provider.proxy_url", "takes an https URL without user name, query and fragment", "pattern")
-    host = parts.netloc
-    for name in sorted(placeholders(url)):
-        if name in PROTOCOL_NAMES:
-            raise bad("provider.proxy_url", f"'{name}' is the credential's own name", "in")
-        declared = config.get(name, ConfigField(label=name))
-        # Whoever sets this value says which host the credential goes to, so it keeps to the hosts that were named.
-        decides = host == "{" + name + "}"
-        allowed = "|".join(re.escape(one).replace(r"\*", "[a-z0-9-]+") for one in _hosts(pattern)) if decides else ""
-        config[name] = ConfigField(
-            label=declared.label,
-            description=declared.description,
-            required=True,
-            enum=declared.enum,
-            pattern=allowed or None,
-        )
-    return url
-
-
-def _hosts(pattern: Mapping[str, Any]) -> list[str]:
-    found = pattern.get("allowed_proxy_domains") or []
-    if not isinstance(found, list) or not all(isinstance(one, str) and _HOST.fullmatch(one) for one in found):
-        raise bad(f"{_AT}.allowed_proxy_domains", "is a list of lower-case host names", "pattern")
-    return found
-
-
-def _plain_hosts(pattern: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(one for one in _hosts(pattern) if "*" not in one)
 
 
 def _placement(

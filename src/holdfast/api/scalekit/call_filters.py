@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from holdfast.api.scalekit.auth_patterns import bad
 from holdfast.api.scalekit.descriptors import Message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.inputs import time_in
 from holdfast.api.scalekit.provider_keys import ProviderKeys
 from holdfast.connections import store as connection_store

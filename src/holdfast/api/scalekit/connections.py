@@ -153,11 +153,14 @@ class ConnectionRpcs:
         return call.reply(context=shown)
 
     async def update_context(self, call: Call) -> Message:
-        """Replace those values, for everybody or for one organization."""
+        """Replace those values, for everybody or for one organization.
+
+        An organization's are for what the connection leaves open: it cannot differ from what is set for everybody.
+        """
         found = (await self._find(call, self._id(call))).connection
         values, organization = texts_in(call.request.context), call.given("organization_id")
         if organization:
-            changes = OverrideChanges(config=values)
+            changes = OverrideChanges(context=values)
             await self.parts.connections.override(call.environment_id, organization, found.name, changes, call.actor())
         else:
             await self._change(call, found, Changes(config=values))

@@ -11,8 +11,9 @@ import msgspec
 from google.protobuf import json_format
 
 from holdfast import ids
-from holdfast.api.scalekit.auth_patterns import bad, entry_of, patterns_of
+from holdfast.api.scalekit.auth_patterns import entry_of, patterns_of
 from holdfast.api.scalekit.descriptors import Message, message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.faults import Exists, FailedPrecondition
 from holdfast.api.scalekit.naming import provider_key
 from holdfast.api.scalekit.parts import Parts
