@@ -1,6 +1,7 @@
 """Every form of the dashboard, found by its routes and sent about things that exist: refused in words, and nothing has
 changed, for a viewer, for a form without its token, and for one of another session."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -186,6 +187,43 @@ async def test_a_form_that_is_not_text_or_too_large_is_refused_in_words(world: W
                 reply = await owner.client.post(path, content=body, headers=headers)
                 assert reply.status_code in (403, 422), name
                 assert "That is not possible" in reply.text, name
+        assert await world.state() == before
+
+
+MISTAKES: list[tuple[str, dict[str, str | list[str]], str]] = [
+    ("POST accounts/new/{connection}", {"identifier": "x" * 257}, "identifier"),
+    ("POST accounts/{id}/labels", {"metadata": "no pairs here"}, "metadata"),
+    ("POST accounts/{id}/labels", {"metadata": "", "api_config": "[1"}, "api_config"),
+    ("POST connections/new/{slug}", {"client_id": "", "description": "kept words"}, "client_id"),
+    ("POST connections/{id}/delete", {"name": "another name"}, "name"),
+    ("POST providers/custom/new", {"step": "details", "name": "", "slug": "Not a slug"}, "name"),
+    ("POST /dashboard/environments", {"name": "Not A Name"}, "name"),
+    ("POST keys", {"name": "x" * 101}, "name"),
+    ("POST keys/clients", {"client_name": "x" * 101}, "client_name"),
+    ("POST people", {"email": "nobody at all", "role": "viewer"}, "email"),
+    ("POST settings/clean-up", {"unused_days": "many", "expired_days": "7"}, "unused_days"),
+    ("POST settings/redirect-uris", {"uri": "javascript:alert(1)"}, "uri"),
+    ("POST settings/origins", {"origin": "https://a.example/path"}, "origin"),
+    ("POST webhooks/new", {"url": "ftp://a.example", "event": ["pipes.connected_account.connected"]}, "url"),
+    ("POST webhooks/{id}", {"url": "not a url", "event": ["pipes.connected_account.connected"]}, "url"),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "wrong"), MISTAKES, ids=[f"{name} {wrong}" for name, _, wrong in MISTAKES])
+async def test_a_mistake_is_told_beside_its_field_and_what_was_typed_is_kept(
+    world: World, name: str, fields: dict[str, str | list[str]], wrong: str
+) -> None:
+    async with await world.place.as_role(Role.OWNER) as owner:
+        before = await world.state()
+        reply = await owner.post(world.paths[name], fields)
+        assert 400 <= reply.status_code < 500, reply.status_code
+        assert "That is not possible" not in reply.text
+        assert f'id="{wrong}-problem"' in reply.text
+        assert 'aria-invalid="true"' in reply.text
+        for field, typed in fields.items():
+            if isinstance(typed, str) and typed and field not in ("client_secret", "step"):
+                kept = html.escape(typed)
+                assert kept in reply.text, field
         assert await world.state() == before
 
 
