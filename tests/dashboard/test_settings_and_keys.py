@@ -103,48 +103,6 @@ async def test_the_widgets_origins_are_registered_once_and_forgotten(desk: Desk)
     assert sorted(told) == [("created", "https://app.example.com"), ("deleted", "https://app.example.com")]
 
 
-async def test_where_users_are_confirmed_a_link_says_where(desk: Desk) -> None:
-    h = desk.holdfast
-    page = await desk.get("settings")
-    await desk.send(page, "settings/verification", user_verification="custom")
-    try:
-        connection = await desk.sandbox_connection()
-        at = f"accounts/new/{connection.id}"
-        page = await desk.get(at)
-        assert 'name="user_verify_url"' in page.text
-        for wrong in ("", "javascript:alert(1)", "http://app.example.com\\x"):
-            answer = await desk.send(page, at, identifier="user_confirmed", user_verify_url=wrong)
-            assert answer.status == 422, wrong
-            assert 'id="user_verify_url-problem"' in answer.text
-            assert 'value="user_confirmed"' in answer.text
-        listed = await desk.get("accounts?q=user_confirmed")
-        assert "accounts/0" not in listed.text  # none was made by what was refused
-        confirm = "https://app.example.com/confirm"
-        made = await desk.send(page, at, identifier="user_confirmed", user_verify_url=confirm)
-        assert "/connect/links/" in made.text
-        listed = await desk.get("accounts?q=user_confirmed")
-        [account] = set(re.findall(r"/accounts/(0\w{25})", listed.text))
-        page = await desk.get(f"accounts/{account}")
-        asked = await desk.send(page, f"accounts/{account}/link")
-        assert asked.status == 200
-        assert "/connect/links/" not in asked.text
-        assert 'id="user_verify_url-problem"' not in asked.text
-        answer = await desk.send(asked, f"accounts/{account}/link", user_verify_url="")
-        assert answer.status == 422
-        assert 'id="user_verify_url-problem"' in answer.text
-        made = await desk.send(asked, f"accounts/{account}/link", user_verify_url=confirm)
-        [link] = set(re.findall(r"http[^\"<]+/connect/links/[\w-]+", made.text))
-        token = link.rpartition("/")[2]
-        hashed = h.vault.lookup_hash("link", token)
-        attempt = await h.database.transact(lambda tx: attempt_store.by_link(tx, hashed))
-        assert attempt is not None
-        assert attempt.user_verify_url == confirm
-    finally:
-        await desk.send(await desk.get("settings"), "settings/verification", user_verification="none")
-    page = await desk.get(f"accounts/new/{connection.id}")
-    assert "user_verify_url" not in page.text
-
-
 async def test_what_the_server_runs_with_is_shown_without_its_secrets(desk: Desk) -> None:
     page = await desk.get("settings")
     assert "HOLDFAST_SWEEP_INTERVAL" in words(page)
@@ -298,3 +256,45 @@ async def test_a_built_in_name_is_not_taken_over_and_an_api_in_use_stays_on_its_
     assert page.status == 409
     assert 'id="api_base_url-problem"' in page.text
     assert (await desk.send(page, "providers/custom/moved/delete")).status == 409
+
+
+async def test_where_users_are_confirmed_a_link_says_where(desk: Desk) -> None:
+    h = desk.holdfast
+    page = await desk.get("settings")
+    await desk.send(page, "settings/verification", user_verification="custom")
+    try:
+        connection = await desk.sandbox_connection(name="confirming")
+        at = f"accounts/new/{connection.id}"
+        page = await desk.get(at)
+        assert 'name="user_verify_url"' in page.text
+        for wrong in ("", "javascript:alert(1)", "http://app.example.com\\x"):
+            answer = await desk.send(page, at, identifier="user_confirmed", user_verify_url=wrong)
+            assert answer.status == 422, wrong
+            assert 'id="user_verify_url-problem"' in answer.text
+            assert 'value="user_confirmed"' in answer.text
+        listed = await desk.get("accounts?q=user_confirmed")
+        assert "accounts/0" not in listed.text  # none was made by what was refused
+        confirm = "https://app.example.com/confirm"
+        made = await desk.send(page, at, identifier="user_confirmed", user_verify_url=confirm)
+        assert "/connect/links/" in made.text
+        listed = await desk.get("accounts?q=user_confirmed")
+        [account] = set(re.findall(r"/accounts/(0\w{25})", listed.text))
+        page = await desk.get(f"accounts/{account}")
+        asked = await desk.send(page, f"accounts/{account}/link")
+        assert asked.status == 200
+        assert "/connect/links/" not in asked.text
+        assert 'id="user_verify_url-problem"' not in asked.text
+        answer = await desk.send(asked, f"accounts/{account}/link", user_verify_url="")
+        assert answer.status == 422
+        assert 'id="user_verify_url-problem"' in answer.text
+        made = await desk.send(asked, f"accounts/{account}/link", user_verify_url=confirm)
+        [link] = set(re.findall(r"http[^\"<]+/connect/links/[\w-]+", made.text))
+        token = link.rpartition("/")[2]
+        hashed = h.vault.lookup_hash("link", token)
+        attempt = await h.database.transact(lambda tx: attempt_store.by_link(tx, hashed))
+        assert attempt is not None
+        assert attempt.user_verify_url == confirm
+    finally:
+        await desk.send(await desk.get("settings"), "settings/verification", user_verification="none")
+    page = await desk.get(f"accounts/new/{connection.id}")
+    assert "user_verify_url" not in page.text
