@@ -16,8 +16,9 @@ from holdfast.errors import Misconfigured
 
 MOST_WORKERS = 64
 """Far above what one machine can use of them; a slip of the finger is above that."""
-_SECRETS = frozenset({"metrics_token"})
 Proxies = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+_SECRETS = frozenset({"metrics_token", "oidc_client_secret"})
+_OIDC_ROLES = ("admin", "developer", "viewer")
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
 
@@ -129,6 +130,18 @@ class Config:
     """What a scraper of /metrics sends as its bearer token, with `metrics` = token. At least 16 characters."""
     status_page: str = "private"
     """private or public: whether /status, how providers do as seen from here, is for administrators or for all."""
+    oidc_issuer: str = ""
+    """OpenID Connect issuer that administrators may sign in at, as its metadata has it. Empty = passwords only."""
+    oidc_client_id: str = ""
+    """Our client id there; its redirect URI is `<base_url>/dashboard/sign-in/callback`."""
+    oidc_client_secret: str = field(default="", repr=False)
+    """The client secret that goes with it, or else `oidc_client_secret_file`."""
+    oidc_client_secret_file: Path | None = None
+    """A file that holds the client secret, read at start."""
+    oidc_name: str = ""
+    """The issuer's name on the sign-in page. Empty = its host."""
+    oidc_domains: Mapping[str, str] = field(default_factory=dict)
+    """`example.com=viewer,...`: role of whoever has a verified address there and no invitation. Empty = nobody."""
     provider_origins: Mapping[str, str] = field(default_factory=dict)
     """Development: `https://github.com=http://127.0.0.1:4001,...` sends a provider's traffic to an emulator."""
 
@@ -170,7 +183,8 @@ class Config:
         """Return each setting's variable and value for people to read; what is secret in it is left out."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values["database"] = _PASSWORD.sub(r"\1:<sealed>@", self.database_url())
-        values["provider_origins"] = ", ".join(f"{a}={b}" for a, b in self.provider_origins.items())
+        for name in ("provider_origins", "oidc_domains"):
+            values[name] = ", ".join(f"{a}={b}" for a, b in getattr(self, name).items())
         return [
             (
                 f"HOLDFAST_{name.upper()}",
@@ -178,6 +192,18 @@ class Config:
             )
             for name, value in values.items()
         ]
+
+    def read_oidc_client_secret(self) -> str:
+        """Return the client secret, from its file if it is in one. Raises Misconfigured."""
+        if self.oidc_client_secret_file is None:
+            return self.oidc_client_secret
+        try:
+            secret = self.oidc_client_secret_file.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            secret = ""
+        if not secret:
+            raise Misconfigured(f"oidc_client_secret_file {self.oidc_client_secret_file} cannot be read, or is empty")
+        return secret
 
     def key_path(self) -> Path:
         return self.key_file or self.data_dir / "holdfast.key"
@@ -235,7 +261,7 @@ def _parse(variable: str, kind: str, text: str) -> Any:
 
 
 def _checked(config: Config) -> Config:
-    rules: list[tuple[bool, str]] = [
+    rules: list[tuple[object, str]] = [
         (0 <= config.port <= 65535, "port must be 0 to 65535"),
         (1 <= config.workers <= MOST_WORKERS, f"workers must be 1 to {MOST_WORKERS}: one per core is enough"),
         (
@@ -312,6 +338,18 @@ def _checked(config: Config) -> Config:
             "metrics=token needs a metrics_token of at least 16 characters",
         ),
         (config.status_page in ("private", "public"), "status_page must be private or public"),
+        (
+            not config.oidc_issuer or (config.oidc_client_id and _has_one_secret(config)),
+            "oidc_issuer needs oidc_client_id, and oidc_client_secret or oidc_client_secret_file",
+        ),
+        (
+            not config.oidc_issuer or _is_issuer(config.oidc_issuer, dev=config.dev),
+            "oidc_issuer must be an https URL without query, such as https://login.example.com",
+        ),
+        (
+            all("." in domain and role in _OIDC_ROLES for domain, role in config.oidc_domains.items()),
+            "oidc_domains must be domains with a role of admin, developer or viewer, such as example.com=viewer",
+        ),
         (not config.provider_origins or config.dev, "provider_origins is for development: it needs dev"),
     ]
     for holds, message in rules:
@@ -328,6 +366,16 @@ def _can(parse: Callable[[], object]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _has_one_secret(config: Config) -> bool:
+    return bool(config.oidc_client_secret) != (config.oidc_client_secret_file is not None)
+
+
+def _is_issuer(url: str, *, dev: bool) -> bool:
+    parts = urlsplit(url)
+    schemes = ("https", "http") if dev else ("https",)
+    return parts.scheme in schemes and bool(parts.hostname) and not parts.query and not parts.fragment
 
 
 def _are_delays(config: Config) -> bool:

@@ -104,6 +104,7 @@ def dashboard_parts(rooms: Rooms) -> DashboardParts:
         clock=rooms.clock,
         people=rooms.people,
         signing_in=rooms.signing_in,
+        single_sign_on=rooms.single_sign_on,
         keys=rooms.keys,
         clients=rooms.clients,
         connections=rooms.connections,

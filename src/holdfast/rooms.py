@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.access import AccessTokens, Clients, Environment, Keys, Organizations, ensure_environment
-from holdfast.access.administrators import Administrators, SigningIn
+from holdfast.access.administrators import Administrators, Issuer, OpenId, Role, SigningIn, SingleSignOn
 from holdfast.access.clients import client_id
 from holdfast.access.widgets import Origins, WidgetTokens
 from holdfast.accounts import Accounts, Bulk, Keeping
@@ -85,6 +85,7 @@ class Rooms:
     organizations: Organizations
     people: Administrators
     signing_in: SigningIn
+    single_sign_on: SingleSignOn | None
     connections: Connections
     definitions: Definitions
     factory: ClientFactory
@@ -187,6 +188,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
     environment, is_new = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
     keys, clients = Keys(database, vault, clock), Clients(database, vault, clock)
     people = Administrators(database, vault, clock)
+    signing_in = SigningIn(database, vault, clock, people, config.proxies())
     # What the sandbox knows is in its process, so several workers would be several sandboxes.
     with_sandbox = config.dev and config.workers == 1
     seed = vault.lookup_hash("sandbox", "client secret")
@@ -265,7 +267,8 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         origins=Origins(database, base_url=config.base_url, dev=config.dev),
         organizations=Organizations(database, clock),
         people=people,
-        signing_in=SigningIn(database, vault, clock, people, config.proxies()),
+        signing_in=signing_in,
+        single_sign_on=_single_sign_on(config, outbound, database, vault, clock, signing_in),
         connections=connections,
         definitions=Definitions(database, clock, built_in=connections.built_in, allow_http=config.dev),
         factory=factory,
@@ -314,6 +317,22 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         sandbox=sandbox,
         firsts=await _firsts(keys, clients, environment) if is_new else Firsts(),
     )
+
+
+def _single_sign_on(
+    config: Config, outbound: Outbound, database: Database, vault: Vault, clock: Clock, signing_in: SigningIn
+) -> SingleSignOn | None:
+    if not config.oidc_issuer:
+        return None
+    issuer = Issuer(
+        url=config.oidc_issuer,
+        client_id=config.oidc_client_id,
+        client_secret=Secret(config.read_oidc_client_secret()),
+        name=config.oidc_name,
+        roles={domain.lower(): Role(role) for domain, role in config.oidc_domains.items()},
+    )
+    openid = OpenId(issuer, outbound, database, vault, clock, base_url=config.base_url, allow_http=config.dev)
+    return SingleSignOn(openid, database, clock, signing_in)
 
 
 async def _firsts(keys: Keys, clients: Clients, environment: Environment) -> Firsts:

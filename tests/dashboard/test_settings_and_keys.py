@@ -7,6 +7,7 @@ import pytest
 from holdfast.access import store as access_store
 from holdfast.access.administrators import Role
 from holdfast.access.principal import CleanUpPolicy
+from holdfast.authorization import store as attempt_store
 from holdfast.connections import store as connection_store
 from holdfast.errors import Unauthenticated
 from holdfast.events import Action
@@ -69,6 +70,37 @@ async def test_redirect_uris_are_registered_once_and_forgotten(desk: Desk) -> No
     told = [entry.data for entry in await desk.entries(Action.REDIRECT_URI_CHANGED)]
     assert {one["what"] for one in told} == {"created", "deleted"}
     assert {one["uri"] for one in told} == {"https://app.example.com/back"}
+
+
+async def test_the_widgets_origins_are_registered_once_and_forgotten(desk: Desk) -> None:
+    page = await desk.get("settings")
+    page = await desk.send(page, "settings/origins", origin="https://App.example.com:443")
+    assert "https://app.example.com" in words(page)
+    assert await desk.holdfast.origins.allows("https://app.example.com", desk.holdfast.environment.id)
+    for wrong, status in (
+        ("https://app.example.com", 409),
+        ("https://app.example.com/path", 422),
+        ("http://app.example.com", 422),
+        ("javascript:alert(1)", 422),
+        ("", 422),
+    ):
+        answer = await desk.send(page, "settings/origins", origin=wrong)
+        assert answer.status == status, wrong
+        assert 'id="origin-problem"' in answer.text
+        assert f'value="{wrong}"' in answer.text
+    [ref] = re.findall(r"settings/origins/(\w+)/delete", page.text)
+    viewer = await desk.as_role(Role.VIEWER)
+    seen = await viewer.get("settings")
+    assert "https://app.example.com" in words(seen)
+    assert "settings/origins" not in seen.text
+    assert (await viewer.send(seen, f"settings/origins/{ref}/delete")).status == 403
+    assert (await viewer.send(seen, "settings/origins", origin="https://evil.example")).status == 403
+    page = await desk.send(page, f"settings/origins/{ref}/delete")
+    assert "https://app.example.com" not in words(page).replace("https://app.example.com/", "")
+    assert not await desk.holdfast.origins.allows("https://app.example.com", desk.holdfast.environment.id)
+    assert (await desk.send(page, f"settings/origins/{ref}/delete")).status == 404
+    told = [(entry.data["what"], entry.data["origin"]) for entry in await desk.entries(Action.CORS_ORIGIN_CHANGED)]
+    assert sorted(told) == [("created", "https://app.example.com"), ("deleted", "https://app.example.com")]
 
 
 async def test_what_the_server_runs_with_is_shown_without_its_secrets(desk: Desk) -> None:
@@ -224,3 +256,45 @@ async def test_a_built_in_name_is_not_taken_over_and_an_api_in_use_stays_on_its_
     assert page.status == 409
     assert 'id="api_base_url-problem"' in page.text
     assert (await desk.send(page, "providers/custom/moved/delete")).status == 409
+
+
+async def test_where_users_are_confirmed_a_link_says_where(desk: Desk) -> None:
+    h = desk.holdfast
+    page = await desk.get("settings")
+    await desk.send(page, "settings/verification", user_verification="custom")
+    try:
+        connection = await desk.sandbox_connection(name="confirming")
+        at = f"accounts/new/{connection.id}"
+        page = await desk.get(at)
+        assert 'name="user_verify_url"' in page.text
+        for wrong in ("", "javascript:alert(1)", "http://app.example.com\\x"):
+            answer = await desk.send(page, at, identifier="user_confirmed", user_verify_url=wrong)
+            assert answer.status == 422, wrong
+            assert 'id="user_verify_url-problem"' in answer.text
+            assert 'value="user_confirmed"' in answer.text
+        listed = await desk.get("accounts?q=user_confirmed")
+        assert "accounts/0" not in listed.text  # none was made by what was refused
+        confirm = "https://app.example.com/confirm"
+        made = await desk.send(page, at, identifier="user_confirmed", user_verify_url=confirm)
+        assert "/connect/links/" in made.text
+        listed = await desk.get("accounts?q=user_confirmed")
+        [account] = set(re.findall(r"/accounts/(0\w{25})", listed.text))
+        page = await desk.get(f"accounts/{account}")
+        asked = await desk.send(page, f"accounts/{account}/link")
+        assert asked.status == 200
+        assert "/connect/links/" not in asked.text
+        assert 'id="user_verify_url-problem"' not in asked.text
+        answer = await desk.send(asked, f"accounts/{account}/link", user_verify_url="")
+        assert answer.status == 422
+        assert 'id="user_verify_url-problem"' in answer.text
+        made = await desk.send(asked, f"accounts/{account}/link", user_verify_url=confirm)
+        [link] = set(re.findall(r"http[^\"<]+/connect/links/[\w-]+", made.text))
+        token = link.rpartition("/")[2]
+        hashed = h.vault.lookup_hash("link", token)
+        attempt = await h.database.transact(lambda tx: attempt_store.by_link(tx, hashed))
+        assert attempt is not None
+        assert attempt.user_verify_url == confirm
+    finally:
+        await desk.send(await desk.get("settings"), "settings/verification", user_verification="none")
+    page = await desk.get(f"accounts/new/{connection.id}")
+    assert "user_verify_url" not in page.text

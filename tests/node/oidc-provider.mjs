@@ -13,7 +13,8 @@ const CLIENT_ID = 'holdfast-app';
 const CLIENT_SECRET = 'a+b/c=d&e%f:g%3Ah-0123456789abcdef';
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-const settings = { access_ttl: 3600, account: 'ada', deny: false };
+const settings = { access_ttl: 3600, account: 'ada', deny: false, email_verified: true, tamper: '' };
+let formerIdToken = '';
 const counts = {};
 const grants = new Set();
 
@@ -43,7 +44,7 @@ const provider = new Provider(issuer, {
   findAccount: (_ctx, accountId) => ({
     accountId,
     claims: () => ({
-      sub: accountId, email: `${accountId}@example.com`, email_verified: true, name: accountId,
+      sub: accountId, email: `${accountId}@example.com`, email_verified: settings.email_verified, name: accountId,
     }),
   }),
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
@@ -67,11 +68,27 @@ const provider = new Provider(issuer, {
 // The tests' servers take any free port: RFC 8252 section 7.3, and any path besides.
 provider.Client.prototype.redirectUriAllowed = (uri) => LOOPBACK.has(new URL(uri).hostname);
 
+// What a token endpoint must not be believed: another subject, another algorithm, another sign-in's token.
+function tamper(reply) {
+  if (!reply?.id_token) return;
+  const [header, payload, signature] = reply.id_token.split('.');
+  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url')), sub: 'owner', email: 'ada@example.com' };
+  const forged = Buffer.from(JSON.stringify(claims)).toString('base64url');
+  const none = Buffer.from('{"alg":"none"}').toString('base64url');
+  const former = formerIdToken;
+  formerIdToken = reply.id_token;
+  if (settings.tamper === 'payload') reply.id_token = `${header}.${forged}.${signature}`;
+  if (settings.tamper === 'none') reply.id_token = `${none}.${forged}.`;
+  if (settings.tamper === 'former') reply.id_token = former;
+  if (settings.tamper === 'absent') delete reply.id_token;
+}
+
 provider.use(async (ctx, next) => {
   await next();
   if (ctx.oidc?.route === 'token') {
     const grant = ctx.oidc.params?.grant_type ?? 'unauthenticated';
     counts[grant] = (counts[grant] ?? 0) + 1;
+    tamper(ctx.body);
   }
 });
 

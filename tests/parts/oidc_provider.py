@@ -56,10 +56,19 @@ class OidcProvider:
         """While true, users refuse: the answer is `error=access_denied`."""
         self._set(deny=deny)
 
+    def set_email_verified(self, verified: bool) -> None:
+        """Say of every account whether its e-mail address is verified."""
+        self._set(email_verified=verified)
+
+    def tamper(self, how: str) -> None:
+        """From now on answer with ID tokens that are not to be believed: `payload` (another's name under the old
+        signature), `none` (no signature), `former` (the token of the last sign-in), `absent`; "" = as it should be."""
+        self._set(tamper=how)
+
     def reset_settings(self) -> None:
         """Put the switches back where they stood at the start."""
         if self._switched:
-            self._set(access_ttl=3600, account="ada", deny=False)
+            self._set(access_ttl=3600, account="ada", deny=False, email_verified=True, tamper="")
             self._switched = False
 
     def stop(self) -> None:

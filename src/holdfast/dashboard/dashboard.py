@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from holdfast import __version__
 from holdfast.access import Clients, Keys
 from holdfast.access import store as access_store
-from holdfast.access.administrators import Administrators, SigningIn
+from holdfast.access.administrators import Administrators, SigningIn, SingleSignOn
 from holdfast.accounts import Bulk, Keeping
 from holdfast.accounts.errands import Errands
 from holdfast.accounts.removal import Removal
@@ -37,6 +37,7 @@ from holdfast.dashboard.pages.status import StatusPage
 from holdfast.dashboard.pages.usage import UsagePages
 from holdfast.dashboard.pages.webhooks import WebhookPages
 from holdfast.dashboard.signing_in import SignInPages
+from holdfast.dashboard.single_sign_on import SingleSignOnPages
 from holdfast.dashboard.story import Story
 from holdfast.errors import NotFound
 from holdfast.providers.loader import Catalog
@@ -56,6 +57,7 @@ class DashboardParts:
     clock: Clock
     people: Administrators
     signing_in: SigningIn
+    single_sign_on: SingleSignOn | None
     keys: Keys
     clients: Clients
     connections: Connections
@@ -92,14 +94,16 @@ class Dashboard:
             base_url=parts.base_url,
             app_name=parts.app_name,
             dev=parts.dev,
+            single_sign_on=parts.single_sign_on.name if parts.single_sign_on else "",
         )
 
     def routes(self) -> list[BaseRoute]:
         frame, parts = self._frame, self._parts
-        story = Story(parts.database)
+        story, sso = Story(parts.database), parts.single_sign_on
         return [
             frame.statics(),
             *SignInPages(frame, parts.people, parts.signing_in, self._home).routes(),
+            *(SingleSignOnPages(frame, sso, self._home).routes() if sso else ()),
             *EnvironmentPages(frame, parts.database, parts.vault).routes(),
             *OverviewPages(frame, parts.database, parts.connections, story).routes(),
             *AccountNewPages(frame, parts.database, parts.connections, parts.keeping, parts.links).routes(),

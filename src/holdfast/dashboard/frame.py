@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import structlog
 from starlette.datastructures import FormData, UploadFile
@@ -131,10 +131,20 @@ def environment_url(environment: Environment, path: str = "") -> str:
 
 class Frame:
     def __init__(
-        self, database: Database, signing_in: SigningIn, clock: Clock, *, base_url: str, app_name: str, dev: bool
+        self,
+        database: Database,
+        signing_in: SigningIn,
+        clock: Clock,
+        *,
+        base_url: str,
+        app_name: str,
+        dev: bool,
+        single_sign_on: str = "",
     ) -> None:
+        """`single_sign_on`: the issuer that people may sign in at, by the name they know; "" for none."""
         self._database, self._signing_in, self.clock = database, signing_in, clock
         self.base_url, self.app_name, self.dev = base_url, app_name, dev
+        self.single_sign_on = single_sign_on
         self.secure = base_url.startswith("https:")
         self.cookie = "__Host-holdfast-admin" if self.secure else "holdfast-admin"
 
@@ -151,6 +161,7 @@ class Frame:
         )
         made.filters.update(words.filters(self.clock))
         made.globals.update(version=__version__, app_name=self.app_name, dev=self.dev)
+        made.globals["single_sign_on"] = self.single_sign_on
         return made
 
     def statics(self) -> BaseRoute:
@@ -331,6 +342,16 @@ def _fields(body: bytearray) -> list[tuple[str, str | UploadFile]]:
     except ValueError:
         raise Invalid("this form cannot be read", code="form_unreadable") from None
     return list[tuple[str, str | UploadFile]](fields)
+
+
+def next_page(text: str) -> str:
+    """Return a page of the dashboard, or "" for anything else: a sign-in leads nowhere but here."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    fine = not parts.scheme and not parts.netloc and parts.path.startswith("/dashboard/") and "\\" not in text
+    return parts.path if fine else ""
 
 
 def status_of(error: HoldfastError) -> int:

@@ -78,14 +78,15 @@ WORDS: Mapping[Action, Words] = {
     Action.VAULT_RESEALED: Words("access", "sealed {count} secrets anew with data key {version}"),
     Action.VAULT_KEY_RETIRED: Words("access", "retired the vault's key {key_id}"),
     Action.REDIRECT_URI_CHANGED: Words("access", "changed the addresses that users may return to: {what} {uri}"),
-    Action.CORS_ORIGIN_CHANGED: Words("access", "changed the origins that the widget may run on: {what} {origin}"),
-    Action.WIDGET_SESSION_CREATED: Words("access", "opened a widget session for a user"),
+    Action.WIDGET_SESSION_CREATED: Words("access", "gave a user's browser a token for the widget"),
+    Action.CORS_ORIGIN_CHANGED: Words("access", "changed the sites that may use the widget: {what} {origin}"),
     Action.WEBHOOK_ENDPOINT_CHANGED: Words("access", "changed the webhook endpoint {url}: {what}"),
     Action.ADMINISTRATOR_INVITED: Words("people", "invited {email} as {role}"),
     Action.ADMINISTRATOR_CREATED: Words("people", "became an administrator: {email}, {role}", "good"),
     Action.ADMINISTRATOR_CHANGED: Words("people", "changed the administrator {email} ({role})"),
     Action.ADMINISTRATOR_DISABLED: Words("people", "switched off the access of {email}", "bad"),
     Action.ADMINISTRATOR_SIGNED_IN: Words("people", "signed in by {by}"),
+    Action.ADMINISTRATOR_REFUSED: Words("people", "refused a sign-in of {email} by {by}: {why}", "bad"),
 }
 _LONGEST = 200
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -10,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.access.administrators import Administrators, SigningIn
 from holdfast.access.administrators.signing_in import LONGEST_SESSION
-from holdfast.dashboard.frame import Frame, errors_of, status_of
+from holdfast.dashboard.frame import Frame, errors_of, next_page, status_of
 from holdfast.errors import HoldfastError
 
 
@@ -37,7 +36,7 @@ class SignInPages:
     async def sign_in(self, request: Request) -> Response:
         if await self._frame.who(request) is not None:
             return RedirectResponse(await self._home(), 303)
-        return self._frame.plain_page("sign_in.html", next=_next(request.query_params.get("next", "")), flash="")
+        return self._frame.plain_page("sign_in.html", next=next_page(request.query_params.get("next", "")), flash="")
 
     async def enter(self, request: Request) -> Response:
         email = back = ""
@@ -52,10 +51,10 @@ class SignInPages:
                 status=status_of(error),
                 errors=errors_of(error),
                 typed={"email": email},
-                next=_next(back),
+                next=next_page(back),
                 flash="",
             )
-        response = RedirectResponse(_next(back) or await self._home(), 303)
+        response = RedirectResponse(next_page(back) or await self._home(), 303)
         self._frame.set_session(response, token.reveal(), int(LONGEST_SESSION))
         return response
 
@@ -97,13 +96,3 @@ class SignInPages:
         response = RedirectResponse(await self._home(), 303)
         self._frame.set_session(response, session.reveal(), int(LONGEST_SESSION))
         return response
-
-
-def _next(text: str) -> str:
-    """Return a page of the dashboard, or "" for anything else: a sign-in leads nowhere but here."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return ""
-    fine = not parts.scheme and not parts.netloc and parts.path.startswith("/dashboard/") and "\\" not in text
-    return parts.path if fine else ""

@@ -76,3 +76,4 @@ class Action(StrEnum):
     ADMINISTRATOR_CHANGED = "administrator.changed"
     ADMINISTRATOR_DISABLED = "administrator.disabled"
     ADMINISTRATOR_SIGNED_IN = "administrator.signed_in"
+    ADMINISTRATOR_REFUSED = "administrator.sign_in_refused"

@@ -93,7 +93,7 @@ class Administrators:
             store.forget_ended(tx, now)
             store.drop_invitations(tx, email)
             store.add_invitation(tx, new)
-            log.append(tx, _entry(Action.ADMINISTRATOR_INVITED, actor, now, {"email": email, "role": role.value}))
+            log.append(tx, entry_of(Action.ADMINISTRATOR_INVITED, actor, now, {"email": email, "role": role.value}))
 
         await self._database.transact(work)
         return new, Secret(text)
@@ -141,7 +141,7 @@ class Administrators:
                 )
                 store.add(tx, person)
                 action = Action.ADMINISTRATOR_CREATED
-            log.append(tx, _entry(action, person.actor(), now, _facts(person)))
+            log.append(tx, entry_of(action, person.actor(), now, facts_of(person)))
             return person
 
         try:
@@ -159,7 +159,7 @@ class Administrators:
                 _check_not_last_owner(tx, person)
             changed = replace(person, role=role)
             store.save(tx, changed)
-            log.append(tx, _entry(Action.ADMINISTRATOR_CHANGED, by.actor(), self._clock.now(), _facts(changed)))
+            log.append(tx, entry_of(Action.ADMINISTRATOR_CHANGED, by.actor(), self._clock.now(), facts_of(changed)))
             return changed
 
         return await self._database.transact(work)
@@ -177,7 +177,7 @@ class Administrators:
             changed = replace(person, disabled_at=now if disabled else None)
             store.save(tx, changed)
             action = Action.ADMINISTRATOR_DISABLED if disabled else Action.ADMINISTRATOR_CHANGED
-            log.append(tx, _entry(action, by.actor(), now, _facts(changed)))
+            log.append(tx, entry_of(action, by.actor(), now, facts_of(changed)))
             return changed
 
         return await self._database.transact(work)
@@ -199,7 +199,7 @@ class Administrators:
             store.end_sessions_of(tx, person.id)
             if session is not None:
                 store.add_session(tx, session)
-            log.append(tx, _entry(Action.ADMINISTRATOR_CHANGED, person.actor(), self._clock.now(), _facts(fresh)))
+            log.append(tx, entry_of(Action.ADMINISTRATOR_CHANGED, person.actor(), self._clock.now(), facts_of(fresh)))
 
         await self._database.transact(work)
 
@@ -212,7 +212,7 @@ class Administrators:
                 return False
             _check_rank(by, found.role)
             facts = {"email": found.email, "role": found.role.value, "withdrawn": True}
-            log.append(tx, _entry(Action.ADMINISTRATOR_INVITED, by.actor(), self._clock.now(), facts))
+            log.append(tx, entry_of(Action.ADMINISTRATOR_INVITED, by.actor(), self._clock.now(), facts))
             return store.drop_invitation(tx, invitation_id)
 
         return await self._database.transact(work)
@@ -243,7 +243,7 @@ def _link_over() -> NotFound:
     return NotFound("this link was used, or its time is over: ask for a new one", code="link_over")
 
 
-def _facts(person: Administrator) -> dict[str, Any]:
+def facts_of(person: Administrator) -> dict[str, Any]:
     return {
         "administrator_id": person.id,
         "email": person.email,
@@ -252,5 +252,5 @@ def _facts(person: Administrator) -> dict[str, Any]:
     }
 
 
-def _entry(action: Action, actor: Actor, now: float, data: dict[str, Any]) -> Entry:
+def entry_of(action: Action, actor: Actor, now: float, data: dict[str, Any]) -> Entry:
     return Entry(environment_id=store.SYSTEM, id=ids.new_id(now), at=now, action=action, actor=actor, data=data)

@@ -11,7 +11,7 @@ from holdfast.access.administrators.people import Administrators
 from holdfast.clock import Clock
 from holdfast.config import Proxies
 from holdfast.errors import Refused, TooMany, Unauthenticated
-from holdfast.events import Action, Entry
+from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.secret import Secret
 from holdfast.storage import Connection, Database
@@ -44,7 +44,7 @@ class SigningIn:
 
     async def with_password(self, email: str, password: str, address: str) -> Secret:
         """Return a new session's token. Raises Unauthenticated without saying which part was wrong, TooMany."""
-        self._count(address)
+        self.count(address)
         email, now = email.strip().lower(), self._clock.now()
         person = await self._database.transact(lambda tx: store.by_email(tx, email))
         if person is not None and person.wait_until is not None and person.wait_until > now:
@@ -58,8 +58,27 @@ class SigningIn:
                 await self._database.transact(lambda tx: self._failed(tx, person.id, now))
             raise Unauthenticated("the e-mail address or the password is not right")
         if person.disabled_at is not None:
+            await self.refused("password", "disabled", person)
             raise Refused("your access was switched off: ask an owner")
         return await self.admit(person, "password")
+
+    async def refused(self, by: str, why: str, person: Administrator | None = None, email: str = "") -> None:
+        """Put a refused sign-in on record: by which way, and the stable code of why."""
+        await self._database.transact(lambda tx: self._record_refusal(tx, by, why, person, email))
+
+    def _record_refusal(self, tx: Connection, by: str, why: str, person: Administrator | None, email: str) -> None:
+        now = self._clock.now()
+        log.append(
+            tx,
+            Entry(
+                environment_id=store.SYSTEM,
+                id=ids.new_id(now),
+                at=now,
+                action=Action.ADMINISTRATOR_REFUSED,
+                actor=person.actor() if person is not None else Actor.system(),
+                data={"by": by, "why": why, "email": person.email if person is not None else email},
+            ),
+        )
 
     async def admit(self, person: Administrator, by: str) -> Secret:
         """Start a session for somebody who has proved who they are."""
@@ -128,8 +147,10 @@ class SigningIn:
             failures = person.failures + 1
             wait = wait_after(failures)
             store.save(tx, replace(person, failures=failures, wait_until=now + wait if wait else None))
+            # Of a known address only, whose growing wait bounds the entries: strangers could fill the log with others.
+            self._record_refusal(tx, "password", "wrong_password", person, "")
 
-    def _count(self, address: str) -> None:
+    def count(self, address: str) -> None:
         """Bound the tries from one address. Not from a proxy's, behind which everybody is: whoever tried often enough
         would keep all others out. An account's own wait stands either way."""
         if _is_proxy(address, self._proxies):

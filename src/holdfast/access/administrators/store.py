@@ -53,6 +53,15 @@ invitations = Table(
 )
 
 
+spent_states = Table(
+    "administrator_spent_states",
+    metadata,
+    environment_key(),
+    Column("hash", String(64), primary_key=True),
+    Column("ends_at", Time, nullable=False),
+)
+
+
 def add(tx: Connection, new: Administrator) -> None:
     tx.execute(
         insert(administrators).values(
@@ -156,6 +165,12 @@ def end_session(tx: Connection, session_id: str) -> None:
 
 def end_sessions_of(tx: Connection, administrator_id: str) -> None:
     tx.execute(delete(sessions).where(sessions.c.administrator_id == administrator_id))
+
+
+def spend_state(tx: Connection, hashed: str, ends_at: float, now: float) -> None:
+    """Use up a sign-in at an issuer. Raises IntegrityError if it was before. What has ended is forgotten."""
+    tx.execute(delete(spent_states).where(spent_states.c.environment_id == SYSTEM, spent_states.c.ends_at < now))
+    tx.execute(insert(spent_states).values(environment_id=SYSTEM, hash=hashed, ends_at=ends_at))
 
 
 def forget_ended(tx: Connection, now: float) -> None:

@@ -26,6 +26,12 @@ def has_origin(tx: Connection, origin: str, environment_id: str | None) -> bool:
     return tx.execute(query).one_or_none() is not None
 
 
+def origin(tx: Connection, environment_id: str, origin_id: str) -> "records.CorsOrigin | None":
+    mine = (cors_origins.c.environment_id == environment_id) & (cors_origins.c.id == origin_id)
+    row = tx.execute(select(cors_origins).where(mine)).one_or_none()
+    return None if row is None else records.CorsOrigin(row.environment_id, row.id, row.origin, row.created_at)
+
+
 def page_origins(
     tx: Connection, environment_id: str, *, limit: int, after: str | None, before: str | None, newest_first: bool
 ) -> "list[records.CorsOrigin]":

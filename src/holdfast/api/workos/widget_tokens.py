@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy.exc import IntegrityError
 
 from holdfast import ids
 from holdfast.access.widgets import CorsOrigin as Record
-from holdfast.access.widgets import Permission, check_origin
+from holdfast.access.widgets import Permission, registering
 from holdfast.access.widgets import store as origin_store
 from holdfast.accounts import Owner
 from holdfast.api.operations import Call, Nothing, Operation
@@ -18,9 +17,7 @@ from holdfast.api.workos.naming import Cursor, bare
 from holdfast.api.workos.outputs import ListMetadata
 from holdfast.api.workos.parts import Parts
 from holdfast.clock import iso
-from holdfast.errors import Conflict, Invalid, NotFound, Unprocessable
-from holdfast.events import Action, Entry
-from holdfast.events import store as log
+from holdfast.errors import Unprocessable
 from holdfast.storage import Connection as Tx
 
 TAG = "Widgets"
@@ -157,43 +154,25 @@ class WidgetTokenOperations:
         return CorsOriginList(data=[_render(row) for row in rows], list_metadata=metadata)
 
     async def create(self, call: Call[Nothing, CreateCorsOrigin]) -> CorsOrigin:
-        try:
-            origin = check_origin(call.body.origin)
-        except Invalid as error:
-            raise Unprocessable(error.message, fields=[{"field": "origin", "code": "invalid"}]) from None
-        now = self.parts.clock.now()
-        record = Record(call.environment_id, ids.new_id(now), origin, now)
-
-        def work(tx: Tx) -> None:
-            origin_store.add_origin(tx, record)
-            log.append(tx, self._entry(call, "created", origin))
-
-        try:
-            await self.parts.database.transact(work)
-        except IntegrityError:
-            raise Conflict("this origin is registered already") from None
-        return _render(record)
+        made = await registering.register(
+            self.parts.database,
+            self.parts.clock,
+            call.environment_id,
+            call.body.origin,
+            call.principal.actor(),
+            call.request_id,
+        )
+        return _render(made)
 
     async def delete(self, call: Call[Nothing, None]) -> None:
         origin_id = bare(_ORIGIN, call.path["id"], "CORS origin")
-
-        def work(tx: Tx) -> None:
-            if not origin_store.remove_origin(tx, call.environment_id, origin_id):
-                raise NotFound("there is no such CORS origin")
-            log.append(tx, self._entry(call, "deleted", call.path["id"]))
-
-        await self.parts.database.transact(work)
-
-    def _entry(self, call: "Call[Nothing, object]", what: str, origin: str) -> Entry:
-        now = self.parts.clock.now()
-        return Entry(
-            environment_id=call.environment_id,
-            id=ids.new_id(now),
-            at=now,
-            action=Action.CORS_ORIGIN_CHANGED,
-            actor=call.principal.actor(),
-            request_id=call.request_id,
-            data={"what": what, "origin": origin},
+        await registering.forget(
+            self.parts.database,
+            self.parts.clock,
+            call.environment_id,
+            origin_id,
+            call.principal.actor(),
+            call.request_id,
         )
 
 

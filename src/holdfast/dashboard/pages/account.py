@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from holdfast.access import check_verify_url
 from holdfast.access.administrators import Right
 from holdfast.accounts import Account, Given, Keeping, missing_scopes, recovery_of
 from holdfast.accounts import store as account_store
@@ -69,9 +70,18 @@ class AccountPages:
         return self._frame.done(visit, f"accounts/{account.id}", "saved")
 
     async def link(self, visit: Visit) -> Response:
-        """Make a link and show it on this one answer: the address of the page does not carry it."""
+        """Make a link and show it on this one answer: the address of the page does not carry it. Where the app confirms
+        its users, ask first where a browser goes for that."""
         account, effective = await self._keeping.get(visit.environment_id, visit.path["id"])
-        return await show_link(self._frame, self._links, visit, account, effective)
+        facts: dict[str, Any] = {"account": account, "provider": effective.provider}
+        if visit.environment.user_verification == "custom" and "user_verify_url" not in visit.form:
+            return self._frame.page(visit, "account_link_ask.html", **facts)
+        try:
+            return await show_link(self._frame, self._links, visit, account, effective)
+        except HoldfastError as error:
+            if "field" not in {name for item in error.fields for name in item}:
+                raise
+            return self._frame.mistakes(visit, "account_link_ask.html", error, **facts)
 
     async def refresh(self, visit: Visit) -> Response:
         account, effective = await self._keeping.get(visit.environment_id, visit.path["id"])
@@ -138,17 +148,41 @@ class AccountPages:
 
 
 async def show_link(frame: Frame, links: Links, visit: Visit, account: Account, effective: Effective) -> Response:
-    """Make a link for an account and show it, with the account's status, until it is connected."""
+    """Make a link for an account and show it, with the account's status, until it is connected.
+
+    Raises as `Links.make` does, naming the field `user_verify_url` where that is what is wrong or missing.
+    """
     ask = LinkFor(
         environment_id=visit.environment_id,
         actor=visit.signed_in.administrator.actor(),
         account_id=account.id,
+        user_verify_url=verify_url_of(frame, visit),
         lifetime=LINK_LIFETIME,
     )
     made = await links.make(ask)
     return frame.page(
         visit, "account_link.html", link=made, **_waiting(made.account, effective, str(account.credential_version))
     )
+
+
+def verify_url_of(frame: Frame, visit: Visit) -> str | None:
+    """Return the address that the form names for users to be confirmed at; None where this environment confirms none.
+
+    Raises Unprocessable naming the field when it is missing (the link would end on an error page) or no fine address.
+    """
+    if visit.environment.user_verification != "custom":
+        return None
+    text = visit.text("user_verify_url")
+    if not text:
+        raise _wrong_verify_url("the page of your app that says whose browser came back: this environment asks for it")
+    try:
+        return check_verify_url(text, dev=frame.dev)
+    except Invalid as error:
+        raise _wrong_verify_url(error.message.replace("user_verify_url", "it", 1)) from None
+
+
+def _wrong_verify_url(message: str) -> Unprocessable:
+    return Unprocessable(message, fields=[{"field": "user_verify_url", "message": message}])
 
 
 def _waiting(account: Account, effective: Effective, since: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from holdfast.connections import Connection, Connections
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Effective
 from holdfast.dashboard.frame import Frame, Visit
-from holdfast.dashboard.pages.account import show_link
+from holdfast.dashboard.pages.account import show_link, verify_url_of
 from holdfast.errors import HoldfastError, NotFound, Unprocessable
 from holdfast.providers.entry import ConfigField, Provider
 from holdfast.storage import Connection as Tx
@@ -56,6 +56,7 @@ class AccountNewPages:
         connection: Connection = facts["connection"]
         try:
             owner = _owner(visit, connection)
+            verify_url_of(self._frame, visit)  # before an account is made
             given = Given(config=_config(visit, facts["settings"]))
             actor = visit.signed_in.administrator.actor()
             account, made = await self._keeping.get_or_create(

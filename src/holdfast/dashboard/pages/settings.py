@@ -1,5 +1,5 @@
-"""An environment's settings: users verified or not, the clean-up with a look at what it would take, redirect URIs; and
-what this server runs with."""
+"""An environment's settings: users verified or not, the clean-up with a look at what it would take, redirect URIs,
+the widgets' origins; and what this server runs with."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,11 @@ from holdfast.access import store as access_store
 from holdfast.access.administrators import Right
 from holdfast.access.principal import CleanUpPolicy, UserVerification
 from holdfast.access.settings import LONGEST_DAYS, change_environment
+from holdfast.access.widgets import registering
 from holdfast.accounts import Bulk
 from holdfast.dashboard.frame import Frame, Visit
 from holdfast.errors import HoldfastError, Unprocessable
+from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 
 MOST_SHOWN = 50
@@ -43,6 +45,8 @@ class SettingsPages:
             frame.post("settings/clean-up", self.clean_up, Right.CONFIGURE),
             frame.post("settings/redirect-uris", self.register, Right.CONFIGURE),
             frame.post("settings/redirect-uris/{id}/delete", self.forget, Right.CONFIGURE),
+            frame.post("settings/origins", self.allow, Right.CONFIGURE),
+            frame.post("settings/origins/{id}/delete", self.disallow, Right.CONFIGURE),
         ]
 
     async def show(self, visit: Visit) -> Response:
@@ -84,6 +88,22 @@ class SettingsPages:
         await redirect_uris.forget(self._database, self._frame.clock, visit.environment_id, visit.path["id"], actor)
         return self._frame.done(visit, "settings", "deleted")
 
+    async def allow(self, visit: Visit) -> Response:
+        actor = visit.signed_in.administrator.actor()
+        try:
+            await registering.register(
+                self._database, self._frame.clock, visit.environment_id, visit.text("origin"), actor
+            )
+        except HoldfastError as error:
+            error.fields = ({"field": "origin", "message": error.message.replace("origin ", "it ", 1)},)
+            return self._frame.mistakes(visit, "settings.html", error, **await self._facts(visit))
+        return self._frame.done(visit, "settings", "saved")
+
+    async def disallow(self, visit: Visit) -> Response:
+        actor = visit.signed_in.administrator.actor()
+        await registering.forget(self._database, self._frame.clock, visit.environment_id, visit.path["id"], actor)
+        return self._frame.done(visit, "settings", "deleted")
+
     async def _change(self, visit: Visit, **changes: Any) -> None:
         await change_environment(
             self._database,
@@ -94,9 +114,14 @@ class SettingsPages:
         )
 
     async def _facts(self, visit: Visit) -> dict[str, Any]:
-        uris = await self._database.transact(lambda tx: access_store.list_redirect_uris(tx, visit.environment_id))
+        def work(tx: Tx) -> dict[str, Any]:
+            return {
+                "uris": access_store.list_redirect_uris(tx, visit.environment_id),
+                "origins": registering.newest(tx, visit.environment_id),
+            }
+
         return {
-            "uris": uris,
+            **await self._database.transact(work),
             "leftovers": None,
             "more": False,
             "about": self._about,

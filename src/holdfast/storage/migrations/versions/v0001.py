@@ -509,6 +509,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("hash", name=op.f("uq_administrator_invitations_hash")),
     )
     op.create_table(
+        "administrator_spent_states",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("ends_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "hash", name=op.f("pk_administrator_spent_states")),
+    )
+    op.create_table(
         "cors_origins",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
