@@ -143,15 +143,22 @@ def _widget_parts(rooms: Rooms, limiter: RateLimiter) -> WidgetParts:
     )
 
 
-def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor, widgets: WidgetParts) -> Router:
-    config = rooms.config
-    looks = Looks(rooms.database, rooms.languages, app_name=config.app_name)
-    connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, looks, base_url=config.base_url)
-    dashboard = Dashboard(dashboard_parts(rooms))
-    routes: list[BaseRoute] = [
+def user_pages(rooms: Rooms) -> list[BaseRoute]:
+    """Return what end users see: the pages of consent and forms, the widget's hand-off, My connections."""
+    looks = Looks(rooms.database, rooms.languages, app_name=rooms.config.app_name)
+    connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, looks, base_url=rooms.config.base_url)
+    return [
         *connect.routes(),
         *HandoffPages(connect, rooms.widgets, rooms.languages).routes(),
-        *MinePages(connect, rooms.mine, rooms.widgets, rooms.origins, base_url=config.base_url).routes(),
+        *MinePages(connect, rooms.mine, rooms.widgets, rooms.origins, base_url=rooms.config.base_url).routes(),
+    ]
+
+
+def _pages(rooms: Rooms, workos: WorkosDoor, scalekit: ScalekitDoor, widgets: WidgetParts) -> Router:
+    config = rooms.config
+    dashboard = Dashboard(dashboard_parts(rooms))
+    routes: list[BaseRoute] = [
+        *user_pages(rooms),
         Mount("/_widgets", Pipes(widgets).door()),
         Mount("/widgets/api", Own(widgets).door()),
         *dashboard.routes(),

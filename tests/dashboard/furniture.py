@@ -90,7 +90,10 @@ async def furnish(holdfast: Holdfast) -> Furnished:
             f"{_IN}/webhooks/new": [f"{BASE}/webhooks/new", f"{BASE}/webhooks/new?dialect=scalekit"],
             f"{_IN}/webhooks/{{id}}": [f"{BASE}/webhooks/{endpoint.id}"],
             f"{_IN}/webhooks/{{id}}/delete": [f"{BASE}/webhooks/{endpoint.id}/delete"],
-            **{f"{_IN}/{name}": [f"{BASE}/{name}"] for name in ("usage", "keys", "people", "me", "settings")},
+            **{
+                f"{_IN}/{name}": [f"{BASE}/{name}"]
+                for name in ("usage", "keys", "people", "me", "settings", "settings/branding")
+            },
             "/dashboard/{rest:path}": [f"{BASE}/no/such/page"],
             "/status": ["/status"],
         },

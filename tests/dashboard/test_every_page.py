@@ -12,9 +12,8 @@ from starlette.routing import BaseRoute, Route
 from holdfast.app import Holdfast
 from holdfast.cli.serve import running
 from holdfast.config import Config
-from holdfast.connect import ConnectPages, HandoffPages, MinePages
 from holdfast.dashboard import Dashboard
-from holdfast.doors import dashboard_parts
+from holdfast.doors import dashboard_parts, user_pages
 from tests.dashboard.furniture import Furnished, furnish
 from tests.parts.browser import chromium
 
@@ -31,6 +30,8 @@ NO_PAGES = {
     "/dashboard/{environment}/activity/export.jsonl": "a file",
     "/dashboard/{environment}/accounts/{id}/state": "a part of a page",
     "/widgets/holdfast-connections.js": "a script",
+    "/connect/colours/{accent}.css": "a style sheet",
+    "/connect/logos/{environment}/{digest}": "a picture",
 }
 
 _FOCUS = """() => {
@@ -62,11 +63,8 @@ def _answering(routes: Iterable[BaseRoute]) -> set[str]:
 
 def test_no_page_is_left_out(server: tuple[Holdfast, Furnished]) -> None:
     holdfast, furnished = server
-    connect = ConnectPages(holdfast.start, holdfast.callback, holdfast.fill, base_url="", app_name="")
-    mine = MinePages(connect, holdfast.mine, holdfast.widgets, holdfast.origins, base_url="")
-    users = [*connect.routes(), *HandoffPages(connect, holdfast.widgets).routes(), *mine.routes()]
     assert _answering(Dashboard(dashboard_parts(holdfast)).routes()) == furnished.dashboard.keys()
-    assert _answering(users) == furnished.connect.keys()
+    assert _answering(user_pages(holdfast)) == furnished.connect.keys()
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)

@@ -24,6 +24,7 @@ from holdfast.webhooks import store as webhook_store
 from holdfast.webhooks.endpoint import Endpoint
 
 NO_SECRETS = {
+    "branding.logo_data",
     "data_keys.wrapped",
     "seals.entry_hashes",
     "seals.previous",
