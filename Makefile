@@ -1,5 +1,6 @@
 # Two commands do everything on a machine with Python 3.11+, make and git:  make demo   make test
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(shell find src/holdfast/api/scalekit/proto -name '*.proto')
@@ -28,8 +29,8 @@ demo: $(VENV)/demo.stamp  ## Walk a whole journey: connect, read, expire, refres
 serve: $(VENV)/demo.stamp  ## Run a development server with the sandbox provider
 	@$(BIN)/holdfast serve --dev
 
-test: $(VENV)/dev.stamp browser pooler terminators faketime promtool lint  ## Install what the tests need, check types and lint, run all tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/dev.stamp browser pooler terminators faketime promtool lint  ## Install what the tests need, check types and lint, run all tests (JOBS=2)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 quick: $(VENV)/dev.stamp  ## Run the tests that need no Node and no browser
 	@$(BIN)/python -m pytest -m "not node and not browser"

@@ -12,11 +12,6 @@ from tests.parts.browser import Browser
 from tests.parts.server import HoldfastProcess
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "proves(*methods): the SDK methods whose meaning a test checks")
-    config.pluginmanager.register(report.Plugin(), "conformance-report")
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HoldfastProcess]:
     """A server of this suite's own: it records memberships, which are enforced from the first one on."""

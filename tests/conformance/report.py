@@ -112,8 +112,17 @@ class Plugin:
         for method in methods:
             record(suite, f"{client}.{method}", outcome.passed, detail)
 
-    def pytest_sessionfinish(self) -> None:
-        if _rows:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take in what a worker of several has recorded."""
+        for row in getattr(node, "workeroutput", {}).get(_MARK, ()):
+            record(**row)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[_MARK] = [vars(row) for row in rows()]
+        elif _rows:
             FILE.parent.mkdir(exist_ok=True)
             FILE.write_text(json.dumps([vars(row) for row in rows()], indent=1) + "\n", encoding="utf-8")
 

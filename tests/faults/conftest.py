@@ -7,10 +7,9 @@ import pytest
 
 from tests.faults.figures import Figures, keep, seed
 from tests.faults.rig import Rig
+from tests.faults.telling import TOLD
 from tests.parts.postgres import Postgres
 from tests.parts.rotating_provider import RotatingProvider
-
-_TOLD: list[str] = []
 
 
 @pytest.fixture
@@ -21,14 +20,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
     yield sheet
     if sheet.values:
         keep(sheet)
-        _TOLD.append(sheet.line())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _TOLD:
-        terminalreporter.section("faults")
-        for line in _TOLD:
-            terminalreporter.write_line(line)
+        TOLD.append(sheet.line())
 
 
 @pytest.fixture(scope="session")

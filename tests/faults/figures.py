@@ -1,5 +1,6 @@
 """What a fault came to: figures with units in their names, printed and kept in build/faults.json."""
 
+import fcntl
 import json
 import os
 import random
@@ -42,11 +43,13 @@ class Figures:
 def keep(figures: Figures) -> None:
     """Put the figures into the file, in the place of earlier ones of the same fault and form."""
     PLACE.parent.mkdir(exist_ok=True)
-    others = [item for item in _kept() if (item["name"], item["form"]) != (figures.name, FORM)]
-    text = json.dumps([*others, figures.record()], indent=1)
-    new = PLACE.with_suffix(f".{os.getpid()}")
-    new.write_text(text + "\n")
-    new.replace(PLACE)
+    with PLACE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of the same run
+        others = [item for item in _kept() if (item["name"], item["form"]) != (figures.name, FORM)]
+        text = json.dumps([*others, figures.record()], indent=1)
+        new = PLACE.with_suffix(f".{os.getpid()}")
+        new.write_text(text + "\n")
+        new.replace(PLACE)
 
 
 def _kept() -> Iterator[dict[str, Any]]:
