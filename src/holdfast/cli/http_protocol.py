@@ -3,6 +3,9 @@ one turn of the loop writes joined; and with a way for an app to answer a reques
 
 httptools itself has no bound, so a caller without a key could fill the memory with one header that never ends. uvicorn
 writes a reply's head and body apart, and the second system call is a good part of what a small reply costs.
+
+Callers who keep a connection send the same head again and again. What a head means follows from its bytes alone, so
+one that was parsed and answered at once is known by them when it comes again, whole and between two requests.
 """
 
 import asyncio
@@ -23,6 +26,10 @@ IDLE_SECONDS = 75
 race with their next request. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html"""
 MOST_CORKED_BYTES = 65_536
 """Held back in one turn of the loop at most; more is written at once, so that back-pressure is felt."""
+
+MOST_KNOWN_HEADS = 8
+"""On a connection: the heads of one caller's requests differ in the length of the body."""
+LONGEST_KNOWN_HEAD = 4096
 
 
 class Corked:
@@ -60,7 +67,30 @@ class Corked:
         return getattr(self._transport, name)
 
 
+class _Head:
+    """A head that was parsed on this connection: the scope it makes, and the bytes of body that follow it."""
+
+    __slots__ = ("_scope", "length")
+
+    def __init__(self, scope: Scope, length: int) -> None:
+        self._scope = {name: value for name, value in scope.items() if not name.startswith("holdfast.")}
+        self._scope["headers"] = scope["headers"].copy()  # the request's own is the app's to change
+        self.length = length
+
+    def scope(self, state: dict[str, Any]) -> Scope:
+        scope = self._scope.copy()
+        scope["headers"], scope["state"] = self._scope["headers"].copy(), state.copy()
+        return scope
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
+    _between = True
+    """Whether no request is partly read: the parser is where it began."""
+    _begun: Scope | None = None
+    """The scope of a request that the app took at once, out of the bytes that are being read."""
+    _timer: asyncio.TimerHandle | None = None
+    _idle_since: float | None = None
+    """By the loop's clock; None while something is to be read or answered."""
     _in_head = True
     _head_bytes = 0
     _default: tuple[object, bytes] = (None, b"")
@@ -77,16 +107,112 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         app: Any = self.app
         self._at_once: AtOnce | None = app if isinstance(app, AtOnce) else None
+        self._heads: dict[bytes, _Head] = {}
+        self._spare: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
         self.timeout_keep_alive = IDLE_SECONDS
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._heads.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def data_received(self, data: bytes) -> None:
+        whole = self._between
+        if whole and self._heads:
+            end = data.find(b"\r\n\r\n") + 4
+            head = self._heads.get(data[:end])
+            if head is not None and len(data) == end + head.length and self._came_again(head, data[end:]):
+                return
         self._head_bytes += len(data)  # set back below where a head ends within this data
         super().data_received(data)
         if self._in_head and self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The request's headers are too large.")
+        begun, self._begun = self._begun, None
+        if begun is not None and whole and self._between:
+            self._remember(begun, data)
+
+    def _remember(self, scope: Scope, data: bytes) -> None:
+        """Keep the head of a request that was these bytes and no others, its body as it is: not in chunks."""
+        end = data.find(b"\r\n\r\n") + 4
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if end <= LONGEST_KNOWN_HEAD and length == b"%d" % (len(data) - end):
+            if len(self._heads) >= MOST_KNOWN_HEADS:
+                self._heads.clear()
+            self._heads[data[:end]] = _Head(scope, len(data) - end)
+
+    def _came_again(self, head: _Head, body: bytes) -> bool:
+        """Begin with a request whose head is known, as if it had been parsed. False = nothing was done: parse it."""
+        cycle, app = self.cycle, self._at_once
+        if app is None or not cycle.response_complete or self.pipeline or self.limit_concurrency is not None:
+            return False
+        scope = head.scope(self.app_state)
+        scope[WHOLE] = self._send_whole
+        if not app.wants(scope):
+            return False
+        self._idle_since = None
+        self.scope, self.headers = scope, scope["headers"]  # type: ignore[assignment]
+        self.cycle = self._cycle_for(scope, body)
+        if not app.begin(scope, body, partial(self._start_otherwise, self.cycle)):
+            self._start_otherwise(self.cycle, self.app)
+        return True
+
+    def _cycle_for(self, scope: Scope, body: bytes) -> RequestResponseCycle:
+        """Return a cycle for a request that is whole: the last one anew, if no task ever had it."""
+        cycle = self._spare
+        if cycle is None:
+            cycle = self._spare = RequestResponseCycle(
+                scope=scope,  # type: ignore[arg-type]
+                transport=self.transport,
+                flow=self.flow,
+                logger=self.logger,
+                access_logger=self.access_logger,
+                access_log=self.access_log,
+                default_headers=self.server_state.default_headers,
+                message_event=asyncio.Event(),
+                expect_100_continue=False,
+                keep_alive=True,
+                on_response=self.on_response_complete,
+            )
+            cycle.message_event.set()
+        cycle.scope, cycle.default_headers = scope, self.server_state.default_headers  # type: ignore[assignment]
+        cycle.body, cycle.more_body = bytearray(body), False
+        cycle.response_started = cycle.response_complete = False
+        return cycle
+
+    # An idle connection is ended by one timer, which looks how long it has been idle, and not by one for each reply.
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def on_response_complete(self) -> None:
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._timer = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._timer = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def on_message_begin(self) -> None:
+        self._between = False
+        self._begun = None
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -106,6 +232,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _start_otherwise(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+        if cycle is self._spare:
+            self._spare = None
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _send_whole(self, scope: Scope, headers: bytes, body: bytes) -> bool:
@@ -135,10 +263,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._between = True, 0, True
         held, self._held = self._held, None
         if held is not None and self._at_once is not None:
             # Its body stays where `receive` finds it, should the request go the ordinary way after all.
             scope: Any = held.scope
-            if not self._at_once.begin(scope, bytes(held.body), partial(self._start_otherwise, held)):
+            if self._at_once.begin(scope, bytes(held.body), partial(self._start_otherwise, held)):
+                self._begun = scope
+            else:
                 super()._start_asgi_task(held, self.app)
