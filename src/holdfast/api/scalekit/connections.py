@@ -95,9 +95,12 @@ class ConnectionRpcs:
         return call.reply(connection=await self._shown(call, whole.connection.id))
 
     async def delete(self, call: Call) -> Message:
-        """Delete a connection with its accounts. A custom provider stays."""
+        """Delete a connection with its accounts. A custom provider stays, whichever door defined it: on this wire
+        providers end by DeleteCustomProvider alone."""
         found = (await self._find(call, self._id(call))).connection
-        await self.parts.removal.delete_connection(call.environment_id, found.name, found.owner_kind, call.actor())
+        await self.parts.removal.delete_connection(
+            call.environment_id, found.name, found.owner_kind, call.actor(), with_definition=False
+        )
         return call.reply()
 
     async def enable(self, call: Call) -> Message:
