@@ -157,7 +157,7 @@ async def _guarded(house: House, provider: OidcProvider) -> AsyncIterator[tuple[
 
 
 def _with_api(house: House, client: ScalekitClient, provider: OidcProvider, api: str) -> str:
-    """Define the provider with its API at the AgentKit door, and connect the app to it; return the connection's name."""
+    """Define the provider with its API at the AgentKit door, and connect the app to it; return its name."""
     scopes = [{"scope": scope, "required": True} for scope in ("openid", "offline_access", "read")]
     config = {
         "authorize_uri": provider.authorize_url,
