@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from holdfast.api.scalekit import connection_config
 from holdfast.api.scalekit.connection_rendering import connection_shown, listed_connection
 from holdfast.api.scalekit.descriptors import Message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.faults import Exists, FailedPrecondition
 from holdfast.api.scalekit.inputs import texts_in
 from holdfast.api.scalekit.naming import CONNECTION, bare
@@ -53,7 +54,7 @@ class ConnectionRpcs:
         """Make a connection. It has no client yet: until UpdateEnvironmentConnection gives one nobody can connect."""
         asked = call.request.connection
         if call.request.flags.is_login:
-            raise connection_config.bad("flags.is_login", "there are no connections for signing in here", "in")
+            raise bad("flags.is_login", "there are no connections for signing in here", "in")
         key = connection_config.provider_asked(asked)
         name = connection_config.name_in(asked.key_id)
         provider = await self.parts.database.transact(

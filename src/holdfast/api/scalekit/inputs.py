@@ -8,6 +8,7 @@ from google.protobuf import json_format
 
 from holdfast.accounts import ApiKey, ClientCredential, Credential, Delegated, OAuthCredential
 from holdfast.api.scalekit.descriptors import Message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.naming import DELEGATED
 from holdfast.connections import Effective
 from holdfast.errors import Invalid, Unprocessable
@@ -81,8 +82,7 @@ def time_in(given: Message, field: str, at: str = "") -> float | None:
         return None
     found = getattr(given, field)
     if not 0 <= found.seconds < _YEAR_10000 or not 0 <= found.nanos < 1_000_000_000:
-        broken = {"field": at + field, "description": "is a time from 1970 to 9999", "code": "timestamp"}
-        raise Unprocessable(f"{at}{field}: is a time from 1970 to 9999", fields=[broken], code="validation_failed")
+        raise bad(at + field, "is a time from 1970 to 9999", "timestamp")
     return float(found.seconds + found.nanos / 1e9)
 
 
