@@ -14,6 +14,14 @@ from holdfast.storage.paging import page
 
 THINGS = Table("things", MetaData(), Column("id", String, primary_key=True))
 IDS = [ids.new_id(1_790_000_000 + number) for number in range(7)]
+WRONG_CURSORS = {
+    "none": "",
+    "a prefix": "thing_",
+    "another prefix": "other_" + IDS[0],
+    "no prefix": IDS[0],
+    "small letters": "thing_" + IDS[0].lower(),
+    "an attack": "x' OR 1=1",
+}
 """Oldest first."""
 
 
@@ -114,7 +122,7 @@ def test_beyond_the_last_there_is_an_empty_page(tx: Connection) -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc", "normal"])
 @pytest.mark.parametrize("name", ["after", "before"])
-@pytest.mark.parametrize("cursor", ["", "thing_", "other_" + IDS[0], IDS[0], "thing_" + IDS[0].lower(), "x' OR 1=1"])
+@pytest.mark.parametrize("cursor", WRONG_CURSORS.values(), ids=WRONG_CURSORS)
 def test_a_cursor_that_is_no_id_of_this_list_is_named(order: Order, name: str, cursor: str) -> None:
     given = {"after": None, "before": None, name: cursor}
     with pytest.raises(Unprocessable) as caught:

@@ -1,7 +1,7 @@
 """A user's browser before a house whose app hands out one-time links."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.ids import opaque
 from holdfast.lab import sandbox_provider
-from holdfast.providers.entry import CredentialField, Method
+from holdfast.providers.entry import ConfigField, CredentialField, Method
 from tests.parts.browser import Browser
 from tests.tokens.house import House
 
@@ -97,6 +97,7 @@ async def typed_connection(
     probed: bool = False,
     method: Method = "api_key",
     owner_kind: OwnerKind = "user",
+    config: Mapping[str, ConfigField] | None = None,
 ) -> Connection:
     """Make a connection whose accounts hold a credential that is typed in."""
     entry = sandbox_provider(house.holdfast.config.base_url + "/lab/sandbox")
@@ -107,6 +108,7 @@ async def typed_connection(
         credential=fields,
         probe=entry.probe if probed else None,
         methods=(method,),
+        config=dict(config or {}),
     )
     new = NewConnection(provider_slug=entry.slug, method=method, owner_kind=owner_kind, enabled=True, definition=entry)
     return await house.connections.create(house.environment_id, new, APP)

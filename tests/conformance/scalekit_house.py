@@ -44,6 +44,12 @@ class House:
         """Let HTTP and gRPC clients of this process trust the servers. gRPC reads its variable once."""
         os.environ["REQUESTS_CA_BUNDLE"] = os.environ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = str(self.authority)
 
+    def certified(self) -> ssl.SSLContext:
+        """Return what another server on loopback needs to be trusted by the server with TLS: the same certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.home / "tls" / "localhost.pem", self.home / "tls" / "localhost-key.pem")
+        return context
+
     def stop(self) -> None:
         self.web.close()
         self.sandbox.close()

@@ -1,12 +1,15 @@
 """The events list: the log under the SDK's names, typed by the SDK."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from workos import UnprocessableEntityError
 from workos.common.models import (
+    PipesAccountConnectionAddFailed,
     PipesAccountConnectionConnected,
+    PipesAccountConnectionConnectionFailed,
     PipesConnectedAccountConnected,
     PipesConnectedAccountConnectionFailed,
     PipesConnectedAccountDisconnected,
@@ -16,12 +19,18 @@ from workos.common.models import (
 from tests.conformance.app import RETURN_TO, App
 from tests.conformance.report import proves
 from tests.conformance.sdk import Sdk, everything, value
+from tests.webhooks.receiver import Receiver, verify_workos
 
 COMPATIBILITY = [
     "pipes.connected_account.connected",
     "pipes.connected_account.reauthorization_needed",
     "pipes.connected_account.disconnected",
     "pipes.connected_account.connection_failed",
+]
+FAILURES = [
+    "pipes.connected_account.connection_failed",
+    "pipes.account_connection.connection_failed",
+    "pipes.account_connection.add_failed",
 ]
 STANDARD = ["pipes.account_connection.connected", "pipes.account_connection.add_failed"]
 
@@ -120,6 +129,60 @@ async def test_a_failed_connection_is_an_event_with_its_reason(app: App, sdk: Sd
     assert (event.data.error_code, event.data.provider_error) == ("provider_error", "access_denied")
     assert event.data.error_reason
     assert event.data.created_at <= datetime.now(UTC)
+
+
+@proves("events.list_events")
+async def test_what_fails_beside_the_compatibility_account_is_told_as_account_connection(app: App, sdk: Sdk) -> None:
+    slug, organization = await app.integration(), app.new("org")
+    user = (await app.member(organization)).user_id
+    scope = {"organization_id": organization}
+    receiver = await Receiver((verify_workos,)).start()
+    hook = await sdk.webhooks.create_webhook_endpoint(endpoint_url=receiver.url, events=FAILURES)
+    receiver.secret = hook.secret
+    try:
+        first = await sdk.pipes.create_user_connected_account(
+            user, slug, access_token="one", account_identifier="ada@example.com", **scope
+        )
+        second = await sdk.pipes.create_user_connected_account(
+            user,
+            slug,
+            access_token="two",
+            connection_intent="add",
+            account_identifier="work@example.com",
+            **scope,
+        )
+        assert (value(first.connection_role), value(second.connection_role)) == ("compatibility", "standard")
+        for asked in (
+            {"connection_intent": "reauthorize", "connected_account_id": second.id},
+            {"connection_intent": "reauthorize", "connected_account_id": first.id},
+            {"connection_intent": "add"},
+        ):
+            link = await sdk.pipes.authorize_data_integration(slug, user_id=user, return_to=RETURN_TO, **scope, **asked)
+            with app.sandbox.switched(deny_next=1):
+                await app.browser.walk_async(link.url, stop_at=RETURN_TO)
+
+        found = await everything(await sdk.events.list_events(events=FAILURES, **scope))
+        async with asyncio.timeout(60):
+            while len(receiver.taken) < 3:
+                await asyncio.sleep(0.05)
+    finally:
+        await sdk.webhooks.delete_webhook_endpoint(hook.id)
+        await receiver.stop()
+
+    assert [type(event) for event in found] == [
+        PipesAccountConnectionConnectionFailed,
+        PipesConnectedAccountConnectionFailed,
+        PipesAccountConnectionAddFailed,
+    ]
+    assert [event.data.account_identifier for event in found] == ["work@example.com", "ada@example.com", None]
+    assert {event.data.provider_error for event in found} == {"access_denied"}
+    for name, event in zip([FAILURES[1], FAILURES[0], FAILURES[2]], found, strict=True):
+        (alone,) = (await sdk.events.list_events(events=[name], **scope)).data
+        assert alone.id == event.id, name
+    assert sorted((told["id"], told["event"]) for told in receiver.taken) == sorted(
+        (event.id, event.event) for event in found
+    )
+    assert receiver.refused == []
 
 
 @proves("events.list_events")

@@ -128,8 +128,15 @@ async function body(req) {
   return JSON.parse(Buffer.concat(chunks).toString() || '{}');
 }
 
+// One access token ends before its time; its grant lives on, as it would not after RFC 7009's revocation.
+async function endToken(token) {
+  await (await provider.AccessToken.find(token))?.destroy();
+  return {};
+}
+
 const controls = {
   'GET /__counts': () => counts,
+  'POST /__end_token': async (req) => endToken((await body(req)).token),
   'POST /__revoke': revokeAll,
   'POST /__settings': async (req) => Object.assign(settings, await body(req)),
 };

@@ -1,6 +1,7 @@
 """An upstream of our own on a raw socket: it keeps every byte it was sent and answers as it is told."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,10 +37,11 @@ class Capture:
     lost: int = 0
     """Connections that ended in the middle of a request or of its answer."""
     port: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def last(self) -> Captured:
@@ -96,10 +98,10 @@ async def read_body(request: Captured, reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def capturing() -> AsyncIterator[Capture]:
-    capture = Capture()
+async def capturing(tls: ssl.SSLContext | None = None) -> AsyncIterator[Capture]:
+    capture = Capture(scheme="https" if tls else "http")
     capture.answers(reply())
-    server = await asyncio.start_server(capture.serve, "127.0.0.1", 0, limit=1 << 20)
+    server = await asyncio.start_server(capture.serve, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
     capture.port = server.sockets[0].getsockname()[1]
     try:
         yield capture

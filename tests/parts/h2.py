@@ -64,7 +64,7 @@ class H2Channel:
 
     def ping(self) -> None:
         """Send a PING and wait for its answer. Raises AssertionError where the other side says goodbye instead."""
-        self._wire.sendall(b"\0\0\x08\x06\0\0\0\0\0" + b"holdfast")
+        self._wire.sendall(self._connection.data_to_send() + b"\0\0\x08\x06\0\0\0\0\0" + b"holdfast")
         for event in self._events():
             assert not isinstance(event, zttp.GoAway), event
             if isinstance(event, zttp.Ping):

@@ -1,10 +1,12 @@
 """`<holdfast-connections>` in a plain page of another origin, and the page that needs no script."""
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
+from workos.pipes.models import CustomProviderDefinition
 
 from tests.widgets.conftest import App
 from tests.widgets.site import site
@@ -107,6 +109,34 @@ async def test_a_key_is_typed_in_by_keyboard_and_what_is_wrong_is_told_beside_th
         found = app.sdk.pipes.create_data_integration_credential("ledger", user_id=user)
         assert found.credential.value == "lk_live_87654321"
         assert "87654321" not in await page.content()
+
+
+async def test_what_goes_wrong_is_told_in_the_pages_language(chrome: Any, app: App, tmp_path: Path) -> None:
+    slug = f"told-{secrets.token_hex(4)}"
+    app.sdk.pipes.create_data_integration(
+        provider=slug, enabled=True, auth_methods=["api_key"], custom_provider=CustomProviderDefinition(name="Vault")
+    )
+    with site(tmp_path) as origin:
+        page = await _open(chrome, app, tmp_path, origin, [app.token(app.user(), connections=[slug])])
+        await page.evaluate(
+            "window.codes = []; window.it = document.querySelector('holdfast-connections'); it.lang = 'de';"
+            "it.addEventListener('error', (event) => codes.push(event.detail.code))"
+        )
+        await page.get_by_role("button", name="Verbinden Vault").click()
+        field = page.locator("input")
+        await field.fill("a\x01b")
+        await field.press("Enter")
+        await page.get_by_text("API key: Das hat nicht die erwartete Form.").last.wait_for()
+
+        app.sdk.pipes.update_data_integration(slug, enabled=False)
+        await field.fill("good")
+        await field.press("Enter")
+        await page.get_by_text("Acme Notes hat diese Verbindung zurzeit ausgeschaltet.").last.wait_for()
+        assert await axe(page) == []
+        await page.evaluate("it.texts = {'failure.entity_not_found': 'Weg!'}")
+        await field.press("Enter")
+        await page.get_by_text("Weg!").last.wait_for()
+        assert await page.evaluate("codes") == ["invalid_credential_fields", "entity_not_found", "entity_not_found"]
 
 
 async def test_an_ended_token_is_asked_for_anew_and_an_altered_one_shows_nothing(

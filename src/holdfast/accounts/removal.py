@@ -49,9 +49,11 @@ class Removal:
 
         return await self._accounts.database.transact(work)
 
-    async def delete_connection(self, environment_id: str, name: str, owner_kind: OwnerKind, actor: Actor) -> None:
-        """Delete a connection, its accounts, and its custom provider if that was defined along with a connection and
-        nothing else uses it."""
+    async def delete_connection(
+        self, environment_id: str, name: str, owner_kind: OwnerKind, actor: Actor, *, with_definition: bool = True
+    ) -> None:
+        """Delete a connection and its accounts. `with_definition`: and its custom provider, if that was defined along
+        with a connection and nothing else uses it; one that was defined by itself stays in any case."""
 
         def work(tx: Tx) -> None:
             now = self._accounts.clock.now()
@@ -73,7 +75,7 @@ class Removal:
             if not any(other.name == name for other in others):
                 connection_store.remove_overrides(tx, environment_id, name)
             connection_store.remove(tx, environment_id, connection.id)
-            if own is not None and own.notes is None and not others:
+            if with_definition and own is not None and own.notes is None and not others:
                 provider_store.remove(tx, environment_id, own.provider.slug)
                 log.append(tx, provider_entry(environment_id, own.provider, Action.PROVIDER_DELETED, actor, now))
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from holdfast import ids
 from holdfast.access import check_return_to
 from holdfast.access import store as access_store
-from holdfast.accounts import Accounts, Owner, select_account
+from holdfast.accounts import Account, Accounts, Owner, select_account
 from holdfast.accounts import store as account_store
 from holdfast.accounts.install import Intent
 from holdfast.authorization import store
@@ -189,17 +189,35 @@ def attempt_entry(attempt: Attempt, name: str, action: Action, actor: Actor, now
 
 
 def failure_entry(
-    attempt: Attempt, name: str, code: str, words: str, now: float, *, provider_error: str | None = None
+    tx: Tx, attempt: Attempt, name: str, code: str, words: str, now: float, *, provider_error: str | None = None
 ) -> Entry:
-    """Return the entry of an attempt that came to nothing. `provider_error` is the provider's own word, if any."""
+    """Return the entry of an attempt that came to nothing. `provider_error` is the provider's own word, if any.
+
+    Its `target` says what was to be connected: the owner's `compatibility` account or a `standard` one beside it, anew,
+    or `another` account.
+    """
+    target = target_of(tx, attempt)
+    standard = target is not None and target.role == "standard"
     return attempt_entry(
         attempt,
         name,
         Action.ACCOUNT_CONNECTION_FAILED,
         Actor("end_user", attempt.acting_user),
         now,
+        target="another" if attempt.intent == "add" else "standard" if standard else "compatibility",
+        identifier=target.identifier if target is not None else None,
         error_code=code,
         error_reason=words,
         provider_error=provider_error,
         provider_error_description=words if provider_error else None,
     )
+
+
+def target_of(tx: Tx, attempt: Attempt) -> Account | None:
+    """Return the account that this attempt would replace the credential of, if any."""
+    if attempt.account_id is not None:
+        return account_store.get(tx, attempt.environment_id, attempt.account_id)
+    if attempt.intent == "add":
+        return None
+    mine = account_store.of_owner(tx, attempt.environment_id, attempt.connection_id, attempt.owner)
+    return next((account for account in mine if account.role == "compatibility"), None)

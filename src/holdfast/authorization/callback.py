@@ -8,13 +8,12 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.accounts import Account, Accounts
-from holdfast.accounts import store as account_store
+from holdfast.accounts import Accounts
 from holdfast.accounts.credential import from_grant
 from holdfast.accounts.install import check_identity
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Landed, Stage, landed_with_error
-from holdfast.authorization.begin import attempt_entry, failure_entry
+from holdfast.authorization.begin import attempt_entry, failure_entry, target_of
 from holdfast.authorization.settle import Settle, emptied
 from holdfast.connections import ClientFactory, Connection, Effective, ProviderClient
 from holdfast.connections import store as connection_store
@@ -185,7 +184,7 @@ class Callback:
         if isinstance(sites, Lost):
             return {}
         attempt = arrival.attempt
-        target = await self._accounts.database.transact(lambda tx: _target(tx, attempt))
+        target = await self._accounts.database.transact(lambda tx: target_of(tx, attempt))
         former = {**(target.kept if target else {}), **attempt.config}
         return chosen_site(sites, former) or {}
 
@@ -195,7 +194,7 @@ class Callback:
         """Find out who this is, and refuse a reconnect as somebody else before anything is stored."""
         found = await client.identify(grant, callback)
         attempt = arrival.attempt
-        target = await self._accounts.database.transact(lambda tx: _target(tx, attempt))
+        target = await self._accounts.database.transact(lambda tx: target_of(tx, attempt))
         if target is None or target.subject is None:
             return None if isinstance(found, Lost) else found
         if found is None and arrival.effective.provider.identity is not None:
@@ -219,7 +218,7 @@ async def fail(
     def work(tx: Tx) -> None:
         stages = (Stage.BEGUN, Stage.STARTED, *((Stage.CONSUMED,) if consumed else ()))
         if store.advance(tx, emptied(attempt, Stage.FAILED), from_stages=stages):
-            told = failure_entry(attempt, name, error.code, error.message, now, provider_error=provider_error)
+            told = failure_entry(tx, attempt, name, error.code, error.message, now, provider_error=provider_error)
             log.append(tx, told)
 
     if not isinstance(error, AlreadyUsed):
@@ -229,16 +228,6 @@ async def fail(
 
 class AlreadyUsed(Failed):
     """A replayed callback: the attempt has had its outcome, which is left as it is."""
-
-
-def _target(tx: Tx, attempt: Attempt) -> Account | None:
-    """Return the account that this attempt would replace the credential of, if any."""
-    if attempt.account_id is not None:
-        return account_store.get(tx, attempt.environment_id, attempt.account_id)
-    if attempt.intent == "add":
-        return None
-    mine = account_store.of_owner(tx, attempt.environment_id, attempt.connection_id, attempt.owner)
-    return next((account for account in mine if account.role == "compatibility"), None)
 
 
 def _no_grant(outcome: TokenRefusal | Unsent | Lost, provider: str) -> Failed:

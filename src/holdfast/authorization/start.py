@@ -105,9 +105,8 @@ class Start:
             now = accounts.clock.now()
             ended = replace(attempt, stage=Stage.FAILED, verifier=None)
             if store.advance(tx, ended, from_stages=(Stage.BEGUN, Stage.STARTED)):
-                log.append(
-                    tx, failure_entry(attempt, opened.effective.connection.name, "access_denied", CHANGED_MIND, now)
-                )
+                name = opened.effective.connection.name
+                log.append(tx, failure_entry(tx, attempt, name, "access_denied", CHANGED_MIND, now))
 
         await accounts.database.transact(work)
         return landed_with_error(attempt, opened.effective.provider.name, "access_denied", CHANGED_MIND)

@@ -21,6 +21,9 @@ from holdfast.readiness import Readiness
 
 FULL_SECONDS = 0.1
 """How long a process without a free file descriptor leaves connections to the others, or waiting."""
+HANDSHAKE_SECONDS = 15.0
+"""For a TLS handshake: two round trips. Who has not finished by then is on no network that a request would survive, or
+holds connections open to use them up."""
 LINGER_SECONDS = 0.25
 """Longer than a request takes that was sent before its caller could know."""
 
@@ -96,13 +99,18 @@ class DrainingUvicorn(uvicorn.Server):
         self.server_state.default_headers = [*self.server_state.default_headers, close]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if not self._shares:
-            await super().startup(sockets)
-            return
+        """Listen to the sockets ourselves: uvicorn would leave a minute for a handshake."""
         await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
         self.servers = []
         for listener in sockets or []:
-            asyncio.get_running_loop().add_reader(listener, self._accept_one, listener)
+            if self._shares:
+                loop.add_reader(listener, self._accept_one, listener)
+                continue
+            made = await loop.create_server(
+                self._protocol, sock=listener, backlog=self.config.backlog, ssl=self.config.ssl, **self._handshake
+            )
+            self.servers.append(made)
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -141,15 +149,19 @@ class DrainingUvicorn(uvicorn.Server):
             asyncio.get_running_loop().add_reader(listener, self._accept_one, listener)
 
     async def _serve_one(self, connection: socket.socket) -> None:
-        def protocol() -> asyncio.Protocol:
-            kind: Any = self.config.http_protocol_class
-            made: asyncio.Protocol = kind(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        with contextlib.suppress(OSError):  # it has hung up, or was too slow
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol, connection, ssl=self.config.ssl, **self._handshake
             )
-            return made
 
-        with contextlib.suppress(OSError):  # it has hung up
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection, ssl=self.config.ssl)
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return made
+
+    @property
+    def _handshake(self) -> dict[str, Any]:
+        return {"ssl_handshake_timeout": HANDSHAKE_SECONDS} if self.config.is_ssl else {}
 
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:

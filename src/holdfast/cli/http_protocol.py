@@ -24,6 +24,9 @@ MOST_HEAD_BYTES = 65_536
 IDLE_SECONDS = 75
 """Longer than the minute for which load balancers usually keep a connection that they use again: closing first would
 race with their next request. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html"""
+HEAD_SECONDS = 15.0
+"""For a request's head: from its first bytes, and on a new connection from the start. What says nothing, or a header
+line a minute, would be held for ever. HTTP/2 has as long for its preface."""
 MOST_CORKED_BYTES = 65_536
 """Held back in one turn of the loop at most; more is written at once, so that back-pressure is felt."""
 
@@ -94,6 +97,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
     _default: tuple[object, bytes] = (None, b"")
+    _head_ends: asyncio.TimerHandle | None = None
     _held: RequestResponseCycle | None = None
     """A request that waits for its body, to be given to `_at_once`."""
 
@@ -113,13 +117,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
         self.timeout_keep_alive = IDLE_SECONDS
+        self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
         super().connection_lost(exc)
         self._heads.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _in_time(self) -> None:
+        if self._head_ends is not None:
+            self._head_ends.cancel()
+            self._head_ends = None
 
     def data_received(self, data: bytes) -> None:
         whole = self._between
@@ -130,11 +141,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 return
         self._head_bytes += len(data)  # set back below where a head ends within this data
         super().data_received(data)
-        if self._in_head and self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The request's headers are too large.")
         begun, self._begun = self._begun, None
         if begun is not None and whole and self._between:
             self._remember(begun, data)
+        if not self._in_head or not self._head_bytes or self.transport.is_closing():
+            return
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self.send_400_response("The request's headers are too large.")
+        elif self._head_ends is None:
+            self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def _remember(self, scope: Scope, data: bytes) -> None:
         """Keep the head of a request that was these bytes and no others, its body as it is: not in chunks."""
@@ -216,6 +231,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._in_time()
         self.scope[WHOLE] = self._send_whole  # type: ignore[literal-required]
         super().on_headers_complete()
 

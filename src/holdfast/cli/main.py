@@ -1,5 +1,6 @@
 """`holdfast`: the commands and their options."""
 
+import gc
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -77,6 +78,7 @@ def serve(
         database=database,
         provider_origins=_origins(provider_origin),
     )
+    gc.disable()  # until it serves: what is imported stays, and looking through it again and again was a sixth of that
     if settings.workers > 1:
         from holdfast.cli.workers import supervise
 

@@ -5,11 +5,11 @@ import asyncio
 from typing import Any, ClassVar
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
+from uvicorn.protocols.http.auto_zttp_impl import HTTP2_PREFACE, AutoZttpProtocol
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from uvicorn.server import ServerState
 
-from holdfast.cli.http_protocol import BoundedHttpProtocol, Corked
+from holdfast.cli.http_protocol import HEAD_SECONDS, BoundedHttpProtocol, Corked
 
 H2_IDLE_SECONDS = 1200
 """gRPC clients keep a channel open and idle: one pings every minute and lets go after 240 s, another looks after 15
@@ -26,9 +26,28 @@ class CorkedH2Protocol(ZttpH2Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.timeout_keep_alive = H2_IDLE_SECONDS
+        self._preface_left = len(HTTP2_PREFACE)
+        self._preface_ends: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
+        self._preface_ends = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._preface_ends is not None:
+            self._preface_left -= len(data)
+            if self._preface_left <= 0:  # wrong ones are zttp's to refuse
+                self._in_time()
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
+    def _in_time(self) -> None:
+        if self._preface_ends is not None:
+            self._preface_ends.cancel()
+            self._preface_ends = None
 
 
 class AnyHttpProtocol(AutoZttpProtocol):

@@ -91,6 +91,7 @@ async def running(
     gc.freeze()
     # What is alive while some hundred requests are under way need not be walked through after every third of them.
     gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+    gc.enable()
     try:
         await server.start(list(listeners))
         yield holdfast, server

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, unquote
 
 import structlog
 from markupsafe import Markup
@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from holdfast.authorization import Callback, Fill, Landed, Opened, Start
 from holdfast.authorization.callback import Failed
 from holdfast.authorization.fill import is_tried
-from holdfast.authorization.settle import NoVerifyUrl
+from holdfast.authorization.settle import SUCCESS_PATH, NoVerifyUrl
 from holdfast.authorization.start import AttemptOver
 from holdfast.connect.looks import Look, Looks
 from holdfast.connect.problems import field_faults, form_fields, problem_facts
@@ -37,6 +37,8 @@ MOST_FORM_BYTES = 131_072
 """A few private keys, percent-encoded."""
 
 MOST_FIELDS = 100
+_LONGEST_NAME = 200
+"""Of a provider, as the success page shows it."""
 _ENGLISH = Markup(' lang="en"')
 """On what the catalogue of providers says, in pages of another language: a screen reader is to know."""
 _FIELD = "field-"
@@ -62,6 +64,9 @@ class ConnectPages:
         self.cookie = "__Host-holdfast" if self.secure else "holdfast"
         self._place_cookie = self.cookie + "-at"
         """Which environment this browser last connected something in: no secret, and good for the look alone."""
+        self._done_cookie = self.cookie + "-done"
+        """What this browser has connected and not been told of yet; empty where that is more than one."""
+        self._success_url = base_url + SUCCESS_PATH
 
     @cached_property
     def _templates(self) -> "Templates":
@@ -78,7 +83,7 @@ class ConnectPages:
             Route("/data-integrations/{name}/{key}/callback", self.callback, methods=["GET"]),
             Route("/connect/links/{link}", self.link, methods=["GET", "HEAD"]),
             Route("/connect/links/{link}", self.go, methods=["POST"]),
-            Route("/connect/success", self.success, methods=["GET"]),
+            Route(SUCCESS_PATH, self.success, methods=["GET"]),
             Route("/sso/v1/oauth/{connection}/callback", self.callback_by_id, methods=["GET"]),
             *self._looks.routes(),
             Mount("/connect/static", StaticFiles(directory=Path(__file__).parent / "static")),
@@ -166,8 +171,13 @@ class ConnectPages:
             return await self.problem(request, error)
 
     async def success(self, request: Request) -> Response:
-        """Where a browser rests once its account is connected. Says nothing that somebody else could not read."""
-        return await self.page(request, "done.html", 200, {"provider": ""})
+        """Where a browser rests once its account is connected. Names the provider to the browser that connected it,
+        once, and says nothing that somebody else could not read."""
+        provider = unquote(request.cookies.get(self._done_cookie, ""))[:_LONGEST_NAME]
+        response = await self.page(request, "done.html", 200, {"provider": provider if provider.isprintable() else ""})
+        if self._done_cookie in request.cookies:
+            response.delete_cookie(self._done_cookie, path="/", secure=self.secure, httponly=True, samesite="lax")
+        return response
 
     async def _confirm(
         self, request: Request, opened: Opened, status: int, typed: Mapping[str, str], error: Invalid | None
@@ -183,11 +193,20 @@ class ConnectPages:
             response: Response = RedirectResponse(landed.url, 303, PAGE_HEADERS)
             if landed.environment_id:
                 self._mark(response, self._place_cookie, landed.environment_id)
+            if landed.error is None:
+                self._mark(response, self._done_cookie, self._done_with(request, landed))
             return response
         look = await self.look(request, landed.environment_id or None)
         if landed.error is None:
             return self.draw("done.html", 200, look, {"provider": landed.provider_name})
         return self.draw("failed.html", 400, look, problem_facts(look, landed.error, landed.description))
+
+    def _done_with(self, request: Request, landed: Landed) -> str:
+        """Return what the success page may name. A browser that is sent to the app first, to have its user verified,
+        may connect something else meanwhile: then nobody knows which of the two it comes from."""
+        name = quote(landed.provider_name[:_LONGEST_NAME], safe="")
+        before = request.cookies.get(self._done_cookie, name)
+        return name if landed.url == self._success_url or before == name else ""
 
     async def _environment_of(self, link: str) -> str | None:
         """Return whose look a link's failure page wears, as far as that can be found out."""

@@ -76,8 +76,9 @@ class Languages:
         return self.words(default)
 
     def component(self) -> dict[str, dict[str, str]]:
-        """Return the texts of the web component, by language."""
-        return {tag: words.section("component") for tag, words in self._languages.items()}
+        """Return the texts of the web component, by language: its own by their names, those of errors by
+        `failure.code`, those of fields by `wrong.code`."""
+        return {tag: words.section("component") | _told_by_code(words) for tag, words in self._languages.items()}
 
 
 def read_languages(own: Path | None = None) -> Languages:
@@ -139,3 +140,9 @@ def _wanted(accepted: str) -> Iterable[str]:
         if weight > 0 and _TAG.fullmatch(tag.strip().lower()):
             found.append((-weight, place, tag.strip().lower()))
     return [tag for _, _, tag in sorted(found)]
+
+
+def _told_by_code(words: Words) -> dict[str, str]:
+    found = {key: text for key, text in words.texts.items() if key.startswith(("failure.", "wrong."))}
+    # In the component what is not found is a connection that was listed before, and no link.
+    return found | {"failure.entity_not_found": words.texts["failure.invalid_data_integration_state"]}

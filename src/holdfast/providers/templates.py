@@ -7,7 +7,7 @@ pattern proved at their word and checks all others.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -74,20 +74,23 @@ def check_config(
     *,
     scope: Literal["integration", "installation"] | None,
     pinned: Mapping[str, str] | None = None,
+    known: Collection[str] = (),
+    complete: bool = True,
 ) -> dict[str, str]:
     """Return `values` if they fit the provider's declared config fields.
 
     At `integration` scope every field may be set (a value set there is pinned for all accounts) and that
     scope's fields are required; at `installation` scope only that scope's fields may be set, and those in
-    `pinned` are not asked for again; with no scope all required fields are. Adds no defaults. Raises
-    Invalid with one item in `fields` per fault.
+    `pinned` are not asked for again; with no scope all required fields are. Nor is anything `known` from elsewhere
+    asked for, nor anything at all unless `complete`. Adds no defaults. Raises Invalid with one item in `fields` per
+    fault.
     """
     faults = [
         fault for name, value in values.items() if (fault := _config_fault(provider, name, value, scope, pinned or {}))
     ]
-    given = {*values, *(pinned or {})}
+    given = {*values, *(pinned or {}), *known}
     for name, field in provider.config.items():
-        asked = field.source == "user" and field.required and field.default is None
+        asked = complete and field.source == "user" and field.required and field.default is None
         if asked and name not in given and scope in (None, field.scope):
             faults.append(_fault(name, "missing_config", f"{provider.name} needs {_shown(name, field)}."))
     if faults:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from holdfast.ids import opaque
-from holdfast.providers.entry import CredentialField
+from holdfast.providers.entry import ConfigField, CredentialField
 from tests.api.scalekit.rest import ACCOUNTS, Rest, calling
 from tests.authorization.links import typed_connection
 from tests.storage.engines import database_url  # noqa: F401
@@ -61,6 +61,30 @@ async def test_fields_are_those_of_the_providers_entry(rest: Rest) -> None:
     assert _told(await rest.read(name, user)) == both
     shown = await rest("GET", ACCOUNTS, params={"connector": name})
     assert "password" not in str(shown)
+
+
+async def test_what_a_provider_needs_besides_is_asked_for_once_there_is_a_credential(rest: Rest) -> None:
+    needed = {
+        "tenant": ConfigField(label="Tenant", required=True),
+        "region": ConfigField(label="Region", required=True),
+    }
+    name = (await typed_connection(rest.house, FIELDS, config=needed)).name
+    both = {"username": "ada", "password": "p"}
+
+    waiting = _user()
+    assert (await rest.create(name, waiting))["status"] == "PENDING_AUTH", "its owner is asked for it later"
+    refused = await rest.update(name, waiting, authorization_details={"static_auth": {"details": both}}, status=400)
+    assert "Tenant" in refused["message"] and "Region" in refused["message"]
+    await rest.update(name, waiting, api_config={"tenant": "acme"})
+    half = {"static_auth": {"details": {**both, "region": "eu"}}}  # the rest of the wire's fields, as they are declared
+    made = await rest.update(name, waiting, authorization_details=half)
+    assert (made["status"], _told(made)) == ("ACTIVE", {"static_auth": {"details": both}})
+    assert made["api_config"] == {"tenant": "acme", "region": "eu"}
+
+    mixed = _user()
+    made = await rest.create(name, mixed, authorization_details=half, api_config={"tenant": "acme"})
+    assert made["api_config"] == {"tenant": "acme", "region": "eu"}
+    assert (await rest.create(name, _user(), authorization_details=half, status=400))["code"] == 3
 
 
 async def test_an_accounts_own_client_mints_its_tokens(rest: Rest) -> None:

@@ -1,5 +1,6 @@
 """Links and verification as the app sees them, in both modes of an environment."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -46,6 +47,56 @@ async def test_without_verification_a_consent_connects(rest: Rest, name: str) ->
     assert link["link"].startswith(f"{base}/connect/links/") and link["expiry"].endswith("Z")
     assert await _walk(link["link"], f"{base}/connect/success") == ""
     assert (await rest.read(name, user))["status"] == "ACTIVE"
+
+
+async def test_the_last_page_names_what_this_browser_connected_once_and_never_the_wrong_one(
+    rest: Rest, name: str
+) -> None:
+    user, base = _user(), rest.house.holdfast.config.base_url
+    success, other = f"{base}/connect/success", await _second(rest)
+
+    async def shown(person: Browser) -> str:
+        return (await asyncio.to_thread(person.get, success)).text
+
+    with Browser() as person, Browser() as stranger:
+        await person.walk_async((await rest.link(name, user))["link"], stop_at=success)
+        assert "Your account is connected" in await shown(stranger)
+        assert "Sandbox is connected" in await shown(person)
+        assert "Your account is connected" in await shown(person)
+
+        waiting = (await rest.link(name, user, user_verify_url=BACK))["link"]
+        await person.walk_async(waiting, stop_at=BACK)
+        assert "Sandbox is connected" in await shown(person), "the app sends its user there once it has verified them"
+
+        await person.walk_async((await rest.link(name, user, user_verify_url=BACK))["link"], stop_at=BACK)
+        await person.walk_async((await rest.link(other, user, user_verify_url=BACK))["link"], stop_at=BACK)
+        assert "Your account is connected" in await shown(person), "one of two, and nobody knows which"
+        await person.walk_async((await rest.link(other, user))["link"], stop_at=success)
+        assert "Ames &amp; Sons is connected" in await shown(person)
+
+
+async def _second(rest: Rest) -> str:
+    """Set up a connection to another provider; return its name."""
+    lab, sandbox = rest.house.holdfast.config.base_url + "/lab/sandbox", rest.house.sandbox
+    body = {
+        "provider": "ames",
+        "enabled": True,
+        "custom_provider": {
+            "name": "Ames & Sons",
+            "authorization_url": f"{lab}/authorize",
+            "token_url": f"{lab}/token",
+            "authenticate_via": "basic_auth_header",
+        },
+        "scopes": ["read"],
+        "credentials": {
+            "type": "custom",
+            "client_id": sandbox.client_id,
+            "client_secret": sandbox.client_secret.reveal(),
+        },
+    }
+    reply = await rest.client.post("/data-integrations", json=body)
+    assert reply.status_code == 201, reply.text
+    return "ames"
 
 
 async def test_an_environment_that_verifies_needs_a_url_and_says_so_before_the_consent(rest: Rest, name: str) -> None:

@@ -35,6 +35,17 @@ KEY = {
     "auth_header_key_override": "X-Acme-Key",
 }
 
+LAUNCHPAD = {
+    "provider": "launchpad",
+    "custom_provider": {
+        "name": "Launchpad",
+        "authorization_url": "https://launch.example/a",
+        "token_url": "https://launch.example/t",
+    },
+    "credentials": {"type": "custom", "client_id": "x", "client_secret": "y"},
+}
+"""Asked of the other door: a provider that is defined along with its connection."""
+
 
 async def test_what_was_defined_comes_back_whole_unknown_keys_too(door: Door) -> None:
     made = await _define(door, OAUTH, description="Rockets", metadata={"tier": "gold"}, icon_src="https://a.example/i")
@@ -157,17 +168,35 @@ async def test_moving_to_another_host_forgets_the_client_secrets(door: Door) -> 
     assert (await client_of(door, connection["id"])).secret is None
 
 
-async def test_a_provider_of_the_other_door_is_listed_here(door: Door) -> None:
-    body = {
-        "provider": "launchpad",
-        "custom_provider": {
-            "name": "Launchpad",
-            "authorization_url": "https://launch.example/a",
-            "token_url": "https://launch.example/t",
-        },
-        "credentials": {"type": "custom", "client_id": "x", "client_secret": "y"},
-    }
+async def test_a_provider_outlives_the_last_connection_that_is_deleted_here_also_one_of_the_other_door(
+    door: Door,
+) -> None:
+    assert (await door.ask("POST", "/data-integrations", json=LAUNCHPAD)).status_code == 201
+    (connection,) = (await door.done("GET", "/api/v1/connections/app", params={"provider": "LAUNCHPAD"}))["connections"]
+    await door.done("DELETE", f"/api/v1/connections/{connection['id']}")
+    assert (await door.ask("GET", "/data-integrations/launchpad")).status_code == 404
+    found = await door.done("GET", "/api/v1/providers", params={"identifier": "LAUNCHPAD"})
+    assert [one["display_name"] for one in found["providers"]] == ["Launchpad"]
+
+    again = {name: value for name, value in LAUNCHPAD.items() if name != "custom_provider"}
+    assert (await door.ask("POST", "/data-integrations", json=again)).status_code == 201
+    # On the other wire a definition that came along with a root goes with the last one.
+    assert (await door.ask("DELETE", "/data-integrations/launchpad")).status_code == 204
+    assert not (await door.done("GET", "/api/v1/providers", params={"identifier": "LAUNCHPAD"}))["providers"]
+
+
+async def test_a_provider_of_this_door_outlives_the_last_connection_that_is_deleted_at_the_other(door: Door) -> None:
+    made = await _define(door, KEY)
+    entry = await _entry(door, made["identifier"])
+    body = {"provider": entry.slug, "auth_methods": ["api_key"]}
     assert (await door.ask("POST", "/data-integrations", json=body)).status_code == 201
+    assert (await door.ask("DELETE", f"/data-integrations/{entry.slug}")).status_code == 204
+    found = await door.done("GET", "/api/v1/providers", params={"identifier": made["identifier"]})
+    assert found["providers"] == [made]
+
+
+async def test_a_provider_of_the_other_door_is_listed_here(door: Door) -> None:
+    assert (await door.ask("POST", "/data-integrations", json=LAUNCHPAD)).status_code == 201
     found = await door.done("GET", "/api/v1/providers", params={"identifier": "LAUNCHPAD"})
     pattern = found["providers"][0]["auth_patterns"][0]
     assert (pattern["type"], pattern["oauth_config"]["token_uri"]) == ("OAUTH", "https://launch.example/t")

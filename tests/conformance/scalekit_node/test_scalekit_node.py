@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.parts.node import NODE, environment
 pytestmark = pytest.mark.node
 
 SCRIPT = Path(__file__).parent / "scalekit.mjs"
+REVOKED = Path(__file__).parent / "revoked.mjs"
 MOST_SECONDS = 120
 Accounts = dict[str, dict[str, str]]
 METHODS = (
@@ -80,21 +83,23 @@ def _outcomes(house: House, secure: str, waiting: Accounts, connected: Accounts)
         "waiting": waiting,
         "connected": connected,
     }
+    told = _run(SCRIPT, house, given)
+    return [report.Row(report.SCALEKIT_NODE, row["method"], row["passed"], row["detail"]) for row in told]
+
+
+def _run(script: Path, house: House, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run a script that trusts the house's authority; return its lines of JSON."""
+    told = {"HOLDFAST_TEST_SCALEKIT": json.dumps(given), "NODE_EXTRA_CA_CERTS": str(house.authority)}
     done = subprocess.run(
-        [NODE, SCRIPT],
-        env={
-            **environment(),
-            "HOLDFAST_TEST_SCALEKIT": json.dumps(given),
-            "NODE_EXTRA_CA_CERTS": str(house.authority),
-        },
+        [NODE, script],
+        env={**environment(), **told},
         capture_output=True,
         text=True,
         timeout=MOST_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return [report.Row(report.SCALEKIT_NODE, row["method"], row["passed"], row["detail"]) for row in told]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -105,6 +110,28 @@ def test_the_node_sdk_gets_what_it_expects_of(method: str, found: dict[str, list
 
 def test_every_check_is_looked_at(found: dict[str, list[report.Row]]) -> None:
     assert sorted(found) == sorted(METHODS)
+
+
+def test_a_revoked_platform_token_costs_the_next_call_a_sign_in_and_nothing_else(
+    node_modules: Path, house: House
+) -> None:
+    given = {
+        "secure": house.secure.base_url,
+        "clear": house.clear.base_url,
+        "connector": house.connector(),
+        "clients": {place: [house.new_client(), house.new_client()] for place in ("secure", "clear")},
+        "revoke": [sys.executable, "-m", "holdfast.cli.main", "clients", "revoke", "--data-dir", str(house.home)],
+    }
+    told = _run(REVOKED, house, {**given, "clientId": "none", "clientSecret": "none"})
+    assert told == [
+        {
+            "proxied": "ScalekitUnauthorizedException",
+            "same": True,
+            "anew": True,
+            "pending": "ScalekitBadRequestException",
+            "over": 401,
+        }
+    ] * len(given["clients"])
 
 
 @pytest.mark.parametrize("kind", FRONTS)

@@ -8,7 +8,7 @@ from holdfast.accounts import store as account_store
 from holdfast.api.scalekit.descriptors import Message
 from holdfast.api.scalekit.faults import Exists, FailedPrecondition
 from holdfast.api.scalekit.finding import Found, by_id, find, place_of
-from holdfast.api.scalekit.inputs import api_config_in, config_in, credential_in
+from holdfast.api.scalekit.inputs import api_config_in, check_settings, credential_in, settings_in
 from holdfast.api.scalekit.parts import Parts
 from holdfast.api.scalekit.portal import no_portal
 from holdfast.api.scalekit.rendering import connected_account
@@ -107,8 +107,11 @@ async def given_in(
 
     Raises Unprocessable for what the provider or the connection does not take, Conflict for a paused account.
     """
-    sent, now = credential_in(details, effective), parts.clock.now()
+    settings, now = settings_in(api_config, effective), parts.clock.now()
+    known = {**(before.config if before is not None else {}), **settings}
+    sent = credential_in(details, effective, known)
     credential = sent.credential
+    check_settings(settings, effective, known={*known, *sent.config}, complete=credential is not None)
     if isinstance(credential, OAuthCredential) and effective.connection.method == "oauth":
         if before is not None:
             before.authorised(now)  # raises before a refresh token is used up for nothing
@@ -120,7 +123,7 @@ async def given_in(
             credential = brought(credential.access, credential.refresh, scopes, effective.provider, now)
     return Given(
         credential=credential,
-        config={**config_in(api_config, effective), **sent.config},
+        config={**settings, **sent.config},
         api_config=api_config_in(api_config, effective),
     )
 

@@ -11,13 +11,13 @@ from msgspec import UNSET, UnsetType
 
 from holdfast.api.scalekit.connection_rendering import oauth_config
 from holdfast.api.scalekit.descriptors import Message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.inputs import texts_in
 from holdfast.api.scalekit.naming import METHODS, connection_type, provider_key
 from holdfast.connections import Client, Connection
 from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import OwnerKind
 from holdfast.connections.settings import Changes
-from holdfast.errors import Unprocessable
 from holdfast.providers.custom import RESERVED
 from holdfast.providers.entry import Method, Provider
 from holdfast.secret import Secret
@@ -29,14 +29,6 @@ _OURS = frozenset(
 )
 _IGNORED = frozenset({"redirect_uri", "is_cimd", "sync_user_profile_on_login"})
 """Ours to say; and one that is about signing in."""
-
-
-def bad(field: str, description: str, constraint: str) -> Unprocessable:
-    return Unprocessable(
-        f"{field}: {description}",
-        fields=[{"field": field, "description": description, "code": constraint}],
-        code="validation_failed",
-    )
 
 
 def provider_asked(asked: Message) -> str:

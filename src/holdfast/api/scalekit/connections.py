@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from holdfast.api.scalekit import connection_config
 from holdfast.api.scalekit.connection_rendering import connection_shown, listed_connection
 from holdfast.api.scalekit.descriptors import Message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.faults import Exists, FailedPrecondition
 from holdfast.api.scalekit.inputs import texts_in
 from holdfast.api.scalekit.naming import CONNECTION, bare
@@ -53,7 +54,7 @@ class ConnectionRpcs:
         """Make a connection. It has no client yet: until UpdateEnvironmentConnection gives one nobody can connect."""
         asked = call.request.connection
         if call.request.flags.is_login:
-            raise connection_config.bad("flags.is_login", "there are no connections for signing in here", "in")
+            raise bad("flags.is_login", "there are no connections for signing in here", "in")
         key = connection_config.provider_asked(asked)
         name = connection_config.name_in(asked.key_id)
         provider = await self.parts.database.transact(
@@ -95,9 +96,12 @@ class ConnectionRpcs:
         return call.reply(connection=await self._shown(call, whole.connection.id))
 
     async def delete(self, call: Call) -> Message:
-        """Delete a connection with its accounts. A custom provider stays."""
+        """Delete a connection with its accounts. A custom provider stays, whichever door defined it: on this wire
+        providers end by DeleteCustomProvider alone."""
         found = (await self._find(call, self._id(call))).connection
-        await self.parts.removal.delete_connection(call.environment_id, found.name, found.owner_kind, call.actor())
+        await self.parts.removal.delete_connection(
+            call.environment_id, found.name, found.owner_kind, call.actor(), with_definition=False
+        )
         return call.reply()
 
     async def enable(self, call: Call) -> Message:

@@ -1,6 +1,6 @@
 """What callers send as credentials and api_config, as our own values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from google.protobuf import json_format
 
 from holdfast.accounts import ApiKey, ClientCredential, Credential, Delegated, OAuthCredential
 from holdfast.api.scalekit.descriptors import Message
+from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.naming import DELEGATED
 from holdfast.connections import Effective
 from holdfast.errors import Invalid, Unprocessable
@@ -28,10 +29,10 @@ class Sent:
     config: Mapping[str, str] = field(default_factory=dict)
 
 
-def credential_in(details: Message, effective: Effective) -> Sent:
-    """Return what was sent. An empty OauthToken or StaticAuth, which an SDK sends for nothing, is nothing, as is a
-    message without any member. Whether the connection takes this kind is not checked, except where it tells how to read
-    the fields. Raises Unprocessable, naming the field."""
+def credential_in(details: Message, effective: Effective, known: Mapping[str, str]) -> Sent:
+    """Return what was sent; `known` are the account's settings besides. An empty OauthToken or StaticAuth, which an SDK
+    sends for nothing, is nothing, as is a message without any member. Whether the connection takes this kind is not
+    checked, except where it tells how to read the fields. Raises Unprocessable, naming the field."""
     kind = details.WhichOneof("details")
     match kind:
         case "oauth_token":
@@ -46,7 +47,7 @@ def credential_in(details: Message, effective: Effective) -> Sent:
                 )
             )
         case "static_auth":
-            return _static(json_format.MessageToDict(details.static_auth.details), effective)
+            return _static(json_format.MessageToDict(details.static_auth.details), effective, known)
         case "trusted_idp":
             user = details.trusted_idp.db_user.strip()
             return Sent(Delegated("trusted_idp", user)) if user else Sent()
@@ -56,12 +57,18 @@ def credential_in(details: Message, effective: Effective) -> Sent:
     return Sent()
 
 
-def config_in(given: Message, effective: Effective) -> Mapping[str, str]:
-    """Return those values of api_config that the provider declares as an account's settings, checked."""
-    values = texts_in(given)
+def settings_in(given: Message, effective: Effective) -> dict[str, str]:
+    """Return those values of api_config that the provider declares as an account's settings, as they came."""
     declared = effective.provider.config
-    mine = {name: value for name, value in values.items() if name in declared}
-    return check_config(effective.provider, mine, scope="installation", pinned=effective.config)
+    return {name: value for name, value in texts_in(given).items() if name in declared}
+
+
+def check_settings(mine: Mapping[str, str], effective: Effective, *, known: Collection[str], complete: bool) -> None:
+    """Check an account's settings. `complete`: a credential is there, so what the provider needs must be too; without
+    one the account waits for its owner, who is asked for it."""
+    check_config(
+        effective.provider, mine, scope="installation", pinned=effective.config, known=known, complete=complete
+    )
 
 
 def texts_in(given: Message) -> dict[str, str]:
@@ -75,8 +82,7 @@ def time_in(given: Message, field: str, at: str = "") -> float | None:
         return None
     found = getattr(given, field)
     if not 0 <= found.seconds < _YEAR_10000 or not 0 <= found.nanos < 1_000_000_000:
-        broken = {"field": at + field, "description": "is a time from 1970 to 9999", "code": "timestamp"}
-        raise Unprocessable(f"{at}{field}: is a time from 1970 to 9999", fields=[broken], code="validation_failed")
+        raise bad(at + field, "is a time from 1970 to 9999", "timestamp")
     return float(found.seconds + found.nanos / 1e9)
 
 
@@ -86,7 +92,7 @@ def api_config_in(given: Message, effective: Effective) -> Mapping[str, Any]:
     return {name: _whole(value) for name, value in values.items() if name not in effective.provider.config}
 
 
-def _static(values: Mapping[str, Any], effective: Effective) -> Sent:
+def _static(values: Mapping[str, Any], effective: Effective, known: Mapping[str, str]) -> Sent:
     fields = {name: _text(value) if isinstance(value, float | bool) else value for name, value in values.items()}
     fields = {name: value for name, value in fields.items() if value not in (None, "")}
     if not fields:
@@ -97,7 +103,7 @@ def _static(values: Mapping[str, Any], effective: Effective) -> Sent:
             raise _wrong([{"field": name, "message": f"{name} is needed"} for name in missing])
         return Sent(ClientCredential(fields["client_id"], Secret(fields["client_secret"])))
     try:
-        typed = read_details(effective.provider, effective.config, fields)
+        typed = read_details(effective.provider, {**known, **effective.config}, fields)
     except Invalid as error:
         raise _wrong(error.fields or [{"field": "", "message": error.message}]) from None
     return Sent(ApiKey(typed.key, typed.details), typed.config)

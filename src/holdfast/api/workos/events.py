@@ -1,6 +1,7 @@
 """The events list: operation 31. The same log as everything else, under this wire's names.
 
-`pipes.connected_account.*` tells of compatibility accounts, `pipes.account_connection.*` of those beside them.
+`pipes.connected_account.*` tells of compatibility accounts, `pipes.account_connection.*` of those beside them: of one
+that was to be connected anew and was not (`connection_failed`), and of another that was not added (`add_failed`).
 """
 
 import re
@@ -28,6 +29,12 @@ _VERBS: dict[Action, str] = {
 LEGACY, PLURAL = "pipes.connected_account.", "pipes.account_connection."
 ADD_FAILED = PLURAL + "add_failed"
 NAMES = frozenset({*(family + verb for family in (LEGACY, PLURAL) for verb in _VERBS.values()), ADD_FAILED})
+_FAILURES = {
+    "compatibility": LEGACY + "connection_failed",
+    "standard": PLURAL + "connection_failed",
+    "another": ADD_FAILED,
+}
+"""By what an attempt was to connect."""
 _STATES = {
     "active": "connected",
     "disconnected": "disconnected",
@@ -127,10 +134,10 @@ def _is_foreign(name: str) -> bool:
 
 def _kinds() -> dict[str, log.Kind]:
     """Return which entries each of this wire's names stands for."""
-    kinds = {ADD_FAILED: log.Kind(Action.ACCOUNT_CONNECTION_FAILED, "intent", "add")}
-    kinds[LEGACY + "connection_failed"] = log.Kind(Action.ACCOUNT_CONNECTION_FAILED, "intent", "add", unless=True)
+    failed = Action.ACCOUNT_CONNECTION_FAILED
+    kinds = {name: log.Kind(failed, "target", target) for target, name in _FAILURES.items()}
     for action, verb in _VERBS.items():
-        if action is not Action.ACCOUNT_CONNECTION_FAILED:
+        if action is not failed:
             kinds[PLURAL + verb] = log.Kind(action, "role", "standard")
             kinds[LEGACY + verb] = log.Kind(action, "role", "standard", unless=True)
     return kinds
@@ -142,7 +149,7 @@ KINDS = _kinds()
 def event_name(entry: Entry) -> str:
     """Return this wire's name of an entry; only for the actions that have one."""
     if entry.action is Action.ACCOUNT_CONNECTION_FAILED:
-        return ADD_FAILED if entry.data.get("intent") == "add" else LEGACY + "connection_failed"
+        return _FAILURES[entry.data["target"]]
     family = PLURAL if entry.data.get("role") == "standard" else LEGACY
     return family + _VERBS[entry.action]
 
@@ -194,7 +201,7 @@ def _failure(entry: Entry) -> dict[str, Any]:
         "error_reason": data["error_reason"],
         "provider_error": data["provider_error"],
         "provider_error_description": data["provider_error_description"],
-        "account_identifier": None,
+        "account_identifier": data["identifier"],
         "created_at": iso(entry.at),
     }
 

@@ -7,7 +7,7 @@
 // Attributes: `token`, or the property of that name, which may be a function that returns one (asked again when a token
 // has ended); `base-url`, else the origin that this script came from; `organization`, which the token must then be for;
 // `connections`, names to show, with spaces; `lang`; `theme` light or dark, else as the browser prefers.
-// Property `texts`: words of your own in place of those below. Events: connected, disconnected {name, id}, error {message}.
+// Property `texts`: words of your own in place of those below. Events: connected, disconnected {name, id}, error {message, code}.
 (() => {
   'use strict';
   const script = document.currentScript ?? document.querySelector('script[src*="/widgets/holdfast-connections.js"]');
@@ -74,6 +74,7 @@
     #source = null;
     #token = '';
     #texts = {};
+    #app = '';
     #rows = null;
     #problem = '';
     #doing = {}; // by connection's name: {kind: waiting | form | sure, ...}
@@ -91,7 +92,6 @@
     set token(value) { this.#source = value; this.#token = ''; this.#again(); }
     get texts() { return this.#texts; }
     set texts(value) { this.#texts = value ?? {}; this.#draw(); }
-
     connectedCallback() {
       addEventListener('focus', this.#look);
       document.addEventListener('visibilitychange', this.#look);
@@ -106,9 +106,8 @@
     }
 
     attributeChangedCallback(name, before, after) {
-      if (before === after || !this.isConnected) return;
-      if (name === 'token') this.#token = '';
-      this.#again();
+      if (before !== after && name === 'token') this.#token = '';
+      if (before !== after && this.isConnected) this.#again();
     }
 
     /** Ask for the list again. */
@@ -124,6 +123,7 @@
         const rows = found.connections.filter(({ name }) => !names.length || names.includes(name));
         const same = this.#rows && !this.#problem && JSON.stringify(rows) === JSON.stringify(this.#rows);
         this.#rows = rows;
+        this.#app = found.app;
         this.#problem = '';
         this.#settle();
         if (!same || !quietly) this.#draw();
@@ -169,22 +169,32 @@
       const found = await reply.json().catch(() => ({}));
       if (reply.ok) return found;
       const ended = reply.status === 403;
-      throw Object.assign(new Error(ended ? this.#text('ended') : found.message || this.#text('failed')), { fields: found.errors ?? [], ended });
+      const words = ended ? this.#text('ended') : this.#failure(found.code) || found.message || this.#text('failed');
+      throw Object.assign(new Error(words), { code: found.code ?? '', fields: found.errors ?? [], ended });
     }
 
     #text(name, values = {}) {
-      const text = this.#texts[name] ?? wordsOf(this.getAttribute('lang') || document.documentElement.lang || navigator.language)[name];
+      const text = this.#texts[name] ?? wordsOf(this.getAttribute('lang') || document.documentElement.lang || navigator.language)[name] ?? '';
       return text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? '');
     }
 
-    #tell(text) { this.#say.textContent = text; }
+    // The server's own sentences are English: its codes are what the catalogue knows. "" for a code that it does not.
+    #failure(code) { return this.#text(`failure.${code}`, { app: this.#app || location.hostname }); }
 
+    #fault(row, { field, code, message }) {
+      const item = row.fields.find(({ name }) => name === field);
+      const known = { missing_config: 'required', invalid_config: 'invalid' }[code] ?? code;
+      const name = known === 'invalid' && item?.options.length ? 'choose' : known;
+      return ((item || name === 'refused' || name === 'away') && this.#text(`wrong.${name}`, { label: item?.label, provider: row.title })) || message;
+    }
+
+    #tell(text) { this.#say.textContent = text; }
     #emit(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true })); }
 
     #fail(error) {
       this.#problem = error.message || this.#text('failed');
       this.#draw();
-      this.#emit('error', { message: this.#problem });
+      this.#emit('error', { message: this.#problem, code: error.code ?? '' });
     }
 
     // What is being waited for has come about once an account is connected that was not, or was so at another time.
@@ -249,7 +259,7 @@
         this.#doing[row.name] = { kind: 'problem', message: error.message, end() {} };
         this.#tell(error.message);
         this.#draw(row.name);
-        this.#emit('error', { message: error.message, name: row.name });
+        this.#emit('error', { message: error.message, code: error.code ?? '', name: row.name });
       }
     }
 
@@ -271,9 +281,9 @@
           await this.refresh();
           return this.#focus(row.name);
         } catch (error) {
-          doing.wrong = Object.fromEntries(error.fields.map((fault) => [fault.field, fault.message || error.message]));
-          if (!Object.keys(doing.wrong).some((name) => row.fields.some((item) => item.name === name))) doing.wrong = { '': error.message };
-          this.#emit('error', { message: error.message, name: row.name });
+          doing.wrong = Object.fromEntries((error.fields ?? []).map((fault) => [fault.field, this.#fault(row, fault) || error.message]));
+          if (!Object.keys(doing.wrong).some((name) => row.fields.some((item) => item.name === name))) doing.wrong = { '': doing.wrong[''] || error.message };
+          this.#emit('error', { message: error.message, code: error.code ?? '', name: row.name });
         }
       }
       this.#tell(Object.values(doing.wrong).join(' '));
@@ -290,7 +300,7 @@
         this.#emit('disconnected', { name: row.name, id: account.id });
       } catch (error) {
         this.#doing[row.name] = { kind: 'problem', message: error.message };
-        this.#emit('error', { message: error.message, name: row.name });
+        this.#emit('error', { message: error.message, code: error.code ?? '', name: row.name });
       }
       await this.refresh();
       this.#focus(row.name);
