@@ -51,13 +51,18 @@ _log = structlog.get_logger("holdfast.revocations")
 
 AT_ONCE = 16
 """Revocations under way in a process: a provider that hangs leaves room for others, and nobody waits for them."""
-CLAIM_SECONDS = 120.0
-"""Four requests of a usual time-out, and a turn at the gate. What a killed process had claimed is taken again then."""
+REQUESTS = 4
+"""At most, for one revocation: two tokens by two client secrets."""
+CLAIM_MARGIN = 5.0
+"""A claim lasts its requests' time-outs and this. What a killed process had claimed is taken again after it."""
 LEAST_REST = 1.0
 
 
 class Revoker:
-    def __init__(self, database: Database, vault: Vault, clock: Clock, outbound: Outbound, gate: Gate) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, clock: Clock, outbound: Outbound, gate: Gate, *, timeout: float
+    ) -> None:
+        self._claim_seconds = REQUESTS * timeout + CLAIM_MARGIN
         self._database, self._vault, self._clock, self._outbound, self._gate = database, vault, clock, outbound, gate
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -85,7 +90,9 @@ class Revoker:
         if room <= 0:
             return []
         now = self._clock.now()
-        return await self._database.transact(lambda tx: store.claim(tx, now=now, until=now + CLAIM_SECONDS, limit=room))
+        return await self._database.transact(
+            lambda tx: store.claim(tx, now=now, until=now + self._claim_seconds, limit=room)
+        )
 
     async def _one(self, revocation: Revocation) -> None:
         try:
