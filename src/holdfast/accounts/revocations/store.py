@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Connection as Tx
-from sqlalchemy import Index, Row, delete, func, insert, select, update
+from sqlalchemy import Index, Row, delete, insert, select, update
 
 from holdfast.accounts.account import Account
 from holdfast.accounts.revocations.revocation import Revocation
@@ -82,13 +82,6 @@ def put_off(tx: Tx, claimed: Revocation, due_at: float, attempts: int) -> bool:
 def remove(tx: Tx, claimed: Revocation) -> bool:
     """Delete it, and what it has sealed; False if somebody else has claimed it since."""
     return tx.execute(delete(revocations).where(*_held(claimed))).rowcount > 0
-
-
-def overdue(tx: Tx, now: float, most: int) -> tuple[int, float | None]:
-    """Return how many are due, counted up to `most`, and since when the first is."""
-    found = select(revocations.c.due_at).where(revocations.c.due_at <= now).limit(most).subquery()
-    count, first = tx.execute(select(func.count(), func.min(found.c.due_at))).one()
-    return int(count), first
 
 
 def sharing(tx: Tx, about: Revocation) -> list[Account]:
