@@ -15,7 +15,7 @@ from holdfast.app import Holdfast
 from holdfast.cli.serve import running
 from holdfast.config import Config
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
+from holdfast.connections.settings import Changes, NewConnection
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.oauth2.dialect import Dialect
@@ -142,3 +142,19 @@ async def test_a_kill_between_deletion_and_revocation_loses_nothing(
     finally:
         server.stop()
     assert refresh not in server.log()
+
+
+async def test_the_workos_doors_deletion_leaves_the_provider_alone(tmp_path: Path, oidc_provider: OidcProvider) -> None:
+    async with running(Config(dev=True, data_dir=tmp_path, port=0)) as (holdfast, _), app_of(holdfast) as web:
+        await set_up(holdfast, oidc_provider)
+        for setting, lives in (("usual", True), ("always", False)):
+            await connect(web, "acme", "ada")
+            refresh = await stored_refresh_token(holdfast, "ada")
+            changes = Changes(revokes=setting)  # type: ignore[arg-type]
+            await holdfast.connections.update(holdfast.environment.id, "acme", "user", changes, Actor.system())
+            assert holdfast.first_key is not None
+            bearer = {"authorization": f"Bearer {holdfast.first_key.reveal()}"}
+            gone = await web.delete("/user_management/users/ada/connected_accounts/acme", headers=bearer)
+            assert gone.status_code // 100 == 2, gone.text
+            await holdfast.revoker.run()
+            assert is_active(oidc_provider, refresh) is lives

@@ -23,8 +23,10 @@ from holdfast.connections.clients import ClientInput
 from holdfast.connections.settings import Changes
 from holdfast.dashboard.sentences import sentence
 from holdfast.events import Action, Actor
+from holdfast.rotation import Rotation
 from holdfast.secret import Secret
 from holdfast.tokens.outcome import NeedsReauthorization
+from holdfast.vault import LocalKeyFile, Sealed
 from tests.parts.postgres import Postgres
 from tests.storage.engines import ENGINES
 from tests.tokens.house import House, house_on, second_process
@@ -304,6 +306,22 @@ async def test_what_a_killed_process_had_claimed_is_ended_by_another(house: Hous
         await other.holdfast.revoker.run()
     assert ended(house) == [True]
     assert (await house.happened(account)).count(Action.ACCOUNT_REVOCATION_DONE) == 1
+
+
+async def test_what_waits_is_sealed_anew_when_keys_rotate(house: House) -> None:
+    _, account = await connected(house)
+    await delete(house, account)
+    (before,) = await queued(house)
+    keys = LocalKeyFile.load(house.holdfast.config.key_path())
+    rotation = Rotation(house.holdfast.database, house.holdfast.vault, keys, house.clock, Actor("operator"))
+    await rotation.add_data_keys(headway=0)
+    async for progress in rotation.reseal():
+        assert not progress.stuck
+    (after,) = await queued(house)
+    was, now = (Sealed(row._mapping["order"]).key_version for row in (before, after))
+    assert now == was + 1
+    await house.holdfast.revoker.run()
+    assert ended(house) == [True]
 
 
 async def test_many_are_ended_once_each_by_two_processes(house: House, endpoint: Endpoint) -> None:
