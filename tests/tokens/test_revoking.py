@@ -25,7 +25,7 @@ from holdfast.dashboard.sentences import sentence
 from holdfast.events import Action, Actor
 from holdfast.rotation import Rotation
 from holdfast.secret import Secret
-from holdfast.tokens.outcome import NeedsReauthorization
+from holdfast.tokens.outcome import NeedsReauthorization, Refreshed
 from holdfast.vault import LocalKeyFile, Sealed
 from tests.parts.postgres import Postgres
 from tests.storage.engines import ENGINES
@@ -427,3 +427,14 @@ async def test_a_provider_in_trouble_is_left_alone_by_all_its_revocations(house:
         house.clock.at += 301
         await house.holdfast.revoker.run()
     assert ended(house) == [True] * 8
+
+
+async def test_revocations_that_fail_keep_no_refresh_waiting(house: House, endpoint: Endpoint) -> None:
+    connection = await house.connection()
+    stays = await house.connect(connection)
+    for _ in range(8):
+        await delete(house, await house.connect(connection))
+    endpoint.broken = Response(status_code=503)
+    await house.holdfast.revoker.run()
+    await house.expire(stays)
+    assert isinstance(await house.holdfast.refresher.start(await house.stored(stays)), Refreshed)

@@ -102,7 +102,6 @@ class Revoker:
             _log.warning("revocation_left", revocation=revocation.id, error=type(error).__name__)
 
     async def _end(self, revocation: Revocation) -> str:
-        now = self._clock.now()
         try:
             opened = await self._vault.open_fresh(revocation.order, revocation.order_place())
             order = msgspec.json.decode(opened.reveal(), type=Order)
@@ -112,14 +111,19 @@ class Revoker:
                 return await self._write(revocation, Action.ACCOUNT_REVOCATION_SKIPPED, why=shared)
             secrets = await self._secrets(order, client)
             # Worked out here, so that what cannot be sent is no failure of the provider's.
-            lane = Lane(order.lane, urlsplit(_request(revocation, order, order.tokens[0], secrets[0]).url).netloc, "")
+            host = urlsplit(_request(revocation, order, order.tokens[0], secrets[0]).url).netloc
         except (HoldfastError, msgspec.DecodeError, ValueError) as error:
             _log.warning("revocation_not_possible", revocation=revocation.id, error=type(error).__name__)
             return await self._write(revocation, Action.ACCOUNT_REVOCATION_FAILED, why="not_possible")
-        verdict = await self._gate.past(
-            lane, lambda: self._all(revocation, order, secrets), troubled=_speaks_against_it
-        )
-        return await self._settle(revocation, verdict, now)
+        # Refreshes are not to rest because revocations fail, but these do where that host is left alone.
+        verdict: Verdict | Resting | None = self._gate.view().resting(Lane(order.lane, host, ""))
+        if verdict is None:
+            verdict = await self._gate.past(
+                Lane(order.lane, f"{host}/revocation", ""),
+                lambda: self._all(revocation, order, secrets),
+                troubled=_speaks_against_it,
+            )
+        return await self._settle(revocation, verdict)
 
     async def _shared(self, revocation: Revocation, order: Order, sharers: Sequence[Account]) -> str | None:
         """Tell why ending this would take somebody else's access, if it would. Who cannot be told apart is not risked
@@ -165,7 +169,7 @@ class Revoker:
             return Later("unreachable")
         return judge(order, token[0], reply, self._clock.now())
 
-    async def _settle(self, revocation: Revocation, verdict: Verdict | Resting, began: float) -> str:
+    async def _settle(self, revocation: Revocation, verdict: Verdict | Resting) -> str:
         now = self._clock.now()
         match verdict:
             case Ended(status):
