@@ -74,8 +74,9 @@ REFRESH_SECONDS = Times("holdfast_refresh_duration_seconds", "How long providers
 PROXY_CALLS = Counts("holdfast_proxy_calls", "Proxied calls that ended, by class of status.", ("outcome",))
 PROXY_SECONDS = Times("holdfast_proxy_call_duration_seconds", "How long proxied calls took.", _SECONDS)
 DELIVERIES = Counts("holdfast_deliveries", "Attempts at webhook deliveries, by what came of them.", ("outcome",))
+REVOCATIONS = Counts("holdfast_revocations", "Ends of access at a provider, by what came of them.", ("outcome",))
 
-EVERYTHING = (REQUESTS, READS, REFRESHES, REFRESH_SECONDS, PROXY_CALLS, PROXY_SECONDS, DELIVERIES)
+EVERYTHING = (REQUESTS, READS, REFRESHES, REFRESH_SECONDS, PROXY_CALLS, PROXY_SECONDS, DELIVERIES, REVOCATIONS)
 
 Gauge = tuple[str, str, float]
 """Name, help, value."""

@@ -37,7 +37,7 @@ from holdfast.readiness import Readiness
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import ensure
-from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingReader, Sweep, TokenReader
+from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingReader, Revoker, Sweep, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
@@ -54,6 +54,8 @@ CHECKPOINT_LOOK = 15.0
 """Seconds between two looks whether a checkpoint is due."""
 KEYS_LOOK = 5.0
 """Seconds between two looks for data keys that others have made: well below the headway that a rotation gives."""
+REVOCATIONS_LOOK = 2.0
+"""Seconds between two looks for tokens to end at their provider."""
 ERRANDS_LOOK = 10.0
 """Seconds between two looks for errands that a process which ended has left."""
 
@@ -99,6 +101,7 @@ class Rooms:
     refresher: Refresher
     reader: TokenReader
     plain: RenewingReader
+    revoker: Revoker
     sweep: Sweep
     forecast: Forecast
     begin: Begin
@@ -131,6 +134,7 @@ class Rooms:
                 (config.seal_interval, Loop(config.seal_interval, "sealing_failed", self.sealer.seal_all)),
                 (config.delivery_interval, Loop(config.delivery_interval, "delivery_failed", self.deliver)),
                 (True, Loop(KEYS_LOOK, "keys_failed", self.vault.look)),
+                (True, Loop(REVOCATIONS_LOOK, "revocations_failed", self.revoker.run)),
                 (True, Loop(ERRANDS_LOOK, "errands_failed", self.errands.take_up)),
                 (config.usage_interval, Loop(config.usage_interval, "usage_failed", self.roller.roll)),
                 (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),
@@ -148,6 +152,7 @@ class Rooms:
         """End in order: finish the refreshes under way, then let go of the network and the database."""
         await self.errands.close()
         await self.proxy.close()
+        await self.revoker.stop(self.config.outbound_timeout)
         await self.refresher.drain(self.config.lease_seconds)
         await self.sender.stop(self.config.delivery_timeout)
         await self.outbound.close()
@@ -282,6 +287,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         refresher=refresher,
         reader=reader,
         plain=RenewingReader(database, clock, plain, reader, refresher, min_ttl=config.min_ttl),
+        revoker=Revoker(database, vault, clock, outbound, gate, timeout=config.outbound_timeout),
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
         begin=begin,

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from holdfast import ids
 from holdfast.access import store as access_store
+from holdfast.accounts.revocations import store as revocation_store
 from holdfast.accounts.store import table as account_table
 from holdfast.authorization import store as attempt_store
 from holdfast.clock import Clock
@@ -47,6 +48,7 @@ BETWEEN = 0.5
 
 SEALED: tuple[SealedColumn, ...] = (
     *account_table.SEALED,
+    *revocation_store.SEALED,
     *connection_store.SEALED,
     *webhook_store.SEALED,
     *attempt_store.SEALED,

@@ -1,6 +1,7 @@
 """A certified OpenID provider on loopback: strict refresh rotation, and a client secret that Basic must encode."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,6 +75,13 @@ class OidcProvider:
         if self._switched:
             self._set(access_ttl=3600, account="ada", deny=False, email_verified=True, tamper="")
             self._switched = False
+
+    def freeze(self) -> None:
+        """Let it answer nobody, until `thaw`."""
+        self._process.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.signal(signal.SIGCONT)
 
     def stop(self) -> None:
         self._process.stop()

@@ -101,6 +101,7 @@ class Bulk:
             raise Invalid("say which accounts are to be deleted: by id, connection, owner, status or text")
         if not 1 <= limit <= BATCH:
             raise Invalid(f"a step deletes 1 to {BATCH} accounts")
+        await self._accounts.vault.ready(environment_id)
 
         def work(tx: Tx) -> Progress:
             found = store.list_accounts(tx, environment_id, which, limit=limit + 1, after=cursor, newest_first=False)
@@ -121,8 +122,7 @@ class Bulk:
 
     def _remove(self, tx: Tx, account: Account, actor: Actor, request_id: str, why: str | None) -> bool:
         connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
-        name, now = connection.name if connection else "", self._accounts.clock.now()
-        return remove_in(tx, account, name, actor, now, request_id, why=why)
+        return remove_in(tx, self._accounts, account, connection, actor, request_id, why=why)
 
     # Cleaning up
 
@@ -136,6 +136,7 @@ class Bulk:
 
     async def clean_up(self, environment_id: str) -> int:
         """Delete what the environment's policy says, in steps; return how many. Nothing without a policy."""
+        await self._accounts.vault.ready(environment_id)
         deleted, after = 0, ""
         while True:
             taken, last = await self._accounts.database.transact(partial(self._clean_up_some, environment_id, after))

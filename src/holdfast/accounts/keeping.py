@@ -15,6 +15,7 @@ from holdfast.accounts.account import Account, Owner, Reason, Status, emptied
 from holdfast.accounts.credential import Credential, lay_in, method_of
 from holdfast.accounts.install import Accounts, Connecting
 from holdfast.accounts.removal import remove_in
+from holdfast.accounts.revocations import end_account
 from holdfast.connections import Connection, Effective
 from holdfast.connections import store as connection_store
 from holdfast.errors import Conflict, Invalid, NotFound, Unprocessable
@@ -198,23 +199,25 @@ class Keeping:
     ) -> Account:
         """Disconnect: forget the credential, keep the record. Its owner can connect it again.
 
-        Raises NotFound, and Conflict for an account that was never connected. Tells the provider nothing.
+        Its tokens are ended at the provider too, as the connection says. Raises NotFound, and Conflict for an account
+        that was never connected.
         """
 
         def change(tx: Tx, before: Account, connection: Connection, now: float) -> tuple[Account, Action]:
+            own = self._accounts
+            end_account(tx, own.vault, own.connections, before, connection, "disconnected", now, wire=True)
             return emptied(before.to(Status.REVOKED, now, reason=reason)), Action.ACCOUNT_REVOKED
 
         return await self._change(environment_id, account_id, change, actor, request_id, unless=Status.REVOKED)
 
     async def delete(self, environment_id: str, account_id: str, actor: Actor, request_id: str = "") -> Account:
         """Delete an account in whatever state, and its credential; return it as it was. Raises NotFound."""
+        await self._accounts.vault.ready(environment_id)
 
         def work(tx: Tx) -> Account:
             account = store.get(tx, environment_id, account_id, lock=True)
             connection = connection_store.by_id(tx, environment_id, account.connection_id) if account else None
-            now = self._accounts.clock.now()
-            name = connection.name if connection else ""
-            if account is None or not remove_in(tx, account, name, actor, now, request_id):
+            if account is None or not remove_in(tx, self._accounts, account, connection, actor, request_id):
                 raise _no_account()
             return account
 

@@ -8,6 +8,7 @@ from holdfast.access.membership import Membership
 from holdfast.accounts import store
 from holdfast.accounts.account import UNFINISHED, Account, Owner, Reason, Status, snapshot
 from holdfast.accounts.install import Accounts, account_entry
+from holdfast.accounts.revocations import end_account
 from holdfast.accounts.selection import select_account
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
@@ -35,25 +36,36 @@ class Removal:
         plural: bool,
         actor: Actor,
         request_id: str,
+        revokes: bool = True,
     ) -> Account:
         """Delete one account and its credential. The entry keeps its last state; the row is gone. One that was never
-        connected is not found: `Keeping.delete` takes any."""
+        connected is not found: `Keeping.delete` takes any. `revokes`: as in `remove_in`."""
+        await self._accounts.vault.ready(environment_id)
 
         def work(tx: Tx) -> Account:
             connection = self._accounts.connections.find(tx, environment_id, name, owner.kind)
             all_of_them = store.of_owner(tx, environment_id, connection.id, owner, lock=True)
             mine = [account for account in all_of_them if account.status not in UNFINISHED]
             account = select_account(mine, account_id=account_id, plural=plural)
-            self._remove(tx, account, connection, actor, request_id)
+            self._remove(tx, account, connection, actor, request_id, revokes)
             return account
 
         return await self._accounts.database.transact(work)
 
     async def delete_connection(
-        self, environment_id: str, name: str, owner_kind: OwnerKind, actor: Actor, *, with_definition: bool = True
+        self,
+        environment_id: str,
+        name: str,
+        owner_kind: OwnerKind,
+        actor: Actor,
+        *,
+        with_definition: bool = True,
+        revokes: bool = True,
     ) -> None:
         """Delete a connection and its accounts. `with_definition`: and its custom provider, if that was defined along
-        with a connection and nothing else uses it; one that was defined by itself stays in any case."""
+        with a connection and nothing else uses it; one that was defined by itself stays in any case. `revokes`: as in
+        `remove_in`."""
+        await self._accounts.vault.ready(environment_id)
 
         def work(tx: Tx) -> None:
             now = self._accounts.clock.now()
@@ -63,7 +75,7 @@ class Removal:
             if connection is None:
                 raise NotFound(f"there is no {owner_kind}-owned data integration '{name}'")
             for account in store.of_connection(tx, environment_id, connection.id):
-                self._remove(tx, account, connection, actor, "")
+                self._remove(tx, account, connection, actor, "", revokes)
             log.append(tx, connection_entry(connection, Action.CONNECTION_DELETED, actor, now))
             # Locked, so that nobody makes another connection of it meanwhile.
             own = provider_store.custom(tx, environment_id, connection.provider_slug, lock=True)
@@ -86,8 +98,10 @@ class Removal:
     ) -> Membership:
         """Deactivate or delete a membership. Organization accounts which that member established lose their credential.
 
-        Raises NotFound for an unknown membership.
+        Their tokens are ended at the provider where the connection says `always`. Raises NotFound for an unknown
+        membership.
         """
+        await self._accounts.vault.ready(environment_id)
 
         def work(tx: Tx) -> Membership:
             now = self._accounts.clock.now()
@@ -103,8 +117,10 @@ class Removal:
 
         return await self._accounts.database.transact(work)
 
-    def _remove(self, tx: Tx, account: Account, connection: Connection, actor: Actor, request_id: str) -> None:
-        remove_in(tx, account, connection.name, actor, self._accounts.clock.now(), request_id)
+    def _remove(
+        self, tx: Tx, account: Account, connection: Connection, actor: Actor, request_id: str, revokes: bool
+    ) -> None:
+        remove_in(tx, self._accounts, account, connection, actor, request_id, revokes=revokes)
 
     def _empty(self, tx: Tx, account: Account, actor: Actor, now: float) -> None:
         detail = (
@@ -128,18 +144,36 @@ class Removal:
         connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
         name = connection.name if connection else ""
         log.append(tx, account_entry(emptied, name, Action.ACCOUNT_REAUTHORIZATION_NEEDED, actor, now))
+        own = self._accounts
+        end_account(tx, own.vault, own.connections, account, connection, "disconnected", now, wire=False)
 
 
 def remove_in(
-    tx: Tx, account: Account, name: str, actor: Actor, now: float, request_id: str = "", *, why: str | None = None
+    tx: Tx,
+    accounts: Accounts,
+    account: Account,
+    connection: Connection | None,
+    actor: Actor,
+    request_id: str = "",
+    *,
+    why: str | None = None,
+    revokes: bool = True,
 ) -> bool:
-    """Delete an account and write its last entry; False if it was gone. `why`: the clean-up rule that took it."""
-    if not store.remove(tx, account.environment_id, account.id):
+    """Delete an account and write its last entry; False if it was gone. `why`: the clean-up rule that took it.
+
+    `revokes`: whether it is usual at this door that the provider is told; the connection may say otherwise. Told of are
+    the tokens that the row held in the end, which a refresh may have changed since it was read. The environment's keys
+    must be ready.
+    """
+    last = store.remove(tx, account.environment_id, account.id)
+    if last is None:
         return False
+    now, name = accounts.clock.now(), connection.name if connection else ""
     action = Action.ACCOUNT_DELETED if account.status in UNFINISHED else Action.ACCOUNT_DISCONNECTED
     data = {**snapshot(account, name), "status": "disconnected", "old_status": account.status.value}
     entry = account_entry(account, name, action, actor, now, request_id)
     log.append(tx, replace(entry, data={**data, "cleaned_up": why} if why else data))
+    end_account(tx, accounts.vault, accounts.connections, last, connection, "deleted", now, wire=revokes)
     return True
 
 

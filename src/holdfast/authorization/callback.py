@@ -14,6 +14,7 @@ from holdfast.accounts.install import check_identity
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Landed, Stage, landed_with_error
 from holdfast.authorization.begin import attempt_entry, failure_entry, target_of
+from holdfast.authorization.pending import end_refused
 from holdfast.authorization.settle import Settle, emptied
 from holdfast.connections import ClientFactory, Connection, Effective, ProviderClient
 from holdfast.connections import store as connection_store
@@ -167,11 +168,21 @@ class Callback:
         outcome = await client.exchange_code(code.code, verifier)
         if not isinstance(outcome, TokenGrant):
             raise _no_grant(outcome, arrival.effective.provider.name)
-        identity = await self._identity(arrival, client, outcome, code.kept)
-        credential = from_grant(outcome, arrival.effective.provider, arrival.effective.scopes, accounts.clock.now())
+        effective = arrival.effective
+        credential = from_grant(outcome, effective.provider, effective.scopes, accounts.clock.now())
         kept = {**code.kept, **credential.kept}
-        credential = replace(credential, kept={**kept, **await self._site(arrival, client, outcome, kept)})
-        return await self._settle.settle(attempt, arrival.effective, credential, identity)
+        credential = replace(credential, kept=kept)
+        identity = await client.identify(outcome, code.kept)
+        known = None if isinstance(identity, Lost) else identity
+        try:
+            await self._check_identity(arrival, identity)
+            credential = replace(credential, kept={**kept, **await self._site(arrival, client, outcome, kept)})
+            return await self._settle.settle(attempt, effective, credential, known)
+        except HoldfastError:  # nothing was settled, and nobody has these tokens
+            await accounts.database.transact(
+                lambda tx: end_refused(tx, accounts, attempt, effective, credential, known)
+            )
+            raise
 
     async def _site(
         self, arrival: _Arrival, client: ProviderClient, grant: TokenGrant, kept: Mapping[str, str]
@@ -188,21 +199,17 @@ class Callback:
         former = {**(target.kept if target else {}), **attempt.config}
         return chosen_site(sites, former) or {}
 
-    async def _identity(
-        self, arrival: _Arrival, client: ProviderClient, grant: TokenGrant, callback: Mapping[str, str]
-    ) -> ProviderIdentity | None:
-        """Find out who this is, and refuse a reconnect as somebody else before anything is stored."""
-        found = await client.identify(grant, callback)
+    async def _check_identity(self, arrival: _Arrival, found: ProviderIdentity | Lost | None) -> None:
+        """Refuse a reconnect as somebody else before anything is stored."""
         attempt = arrival.attempt
         target = await self._accounts.database.transact(lambda tx: target_of(tx, attempt))
         if target is None or target.subject is None:
-            return None if isinstance(found, Lost) else found
+            return
         if found is None and arrival.effective.provider.identity is not None:
             found = Lost("its answer names nobody")
         if isinstance(found, Lost):
             raise Failed("provider_error", f"it could not be checked whose account this is ({found.reason}): try again")
         check_identity(target, found, switch=attempt.switch_identity)
-        return found
 
 
 async def fail(

@@ -5,7 +5,7 @@ from holdfast.accounts import Account, Accounts
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Stage
 from holdfast.authorization.begin import attempt_entry
-from holdfast.authorization.pending import take_up
+from holdfast.authorization.pending import end_refused, take_up
 from holdfast.authorization.settle import emptied, plan_of
 from holdfast.connections import store as connection_store
 from holdfast.errors import HoldfastError, Invalid
@@ -46,6 +46,9 @@ class Finish:
             log.append(tx, attempt_entry(attempt, name, Action.ATTEMPT_REFUSED, actor, now, why=problem))
             if connection is None:
                 return Invalid("the data integration was deleted meanwhile", code="target_deleted")
+            credential, identity, _ = take_up(attempt, attempt.pending, accounts.vault)
+            effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
+            end_refused(tx, accounts, attempt, effective, credential, identity)
             return _invalid(f"{problem}: the user has to connect again")
         credential, identity, _ = take_up(attempt, attempt.pending, accounts.vault)
         effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
@@ -54,6 +57,7 @@ class Finish:
             with tx.begin_nested():
                 return accounts.connect_in(tx, plan_of(attempt, effective, credential, identity, actor))
         except HoldfastError as error:
+            end_refused(tx, accounts, attempt, effective, credential, identity)
             return error
 
 

@@ -175,10 +175,11 @@ class Mine:
 
     async def disconnect(self, session: WidgetSession, account_id: str, request_id: str = "") -> Account:
         """Delete an account of the user's and its credential. Raises NotFound for one that is not theirs."""
+        await self._accounts.vault.ready(session.environment_id)
 
         def work(tx: Tx) -> Account:
             account, connection = self._own(tx, session, account_id, lock=True)
-            remove_in(tx, account, connection.name, session.actor(), self._accounts.clock.now(), request_id)
+            remove_in(tx, self._accounts, account, connection, session.actor(), request_id)
             return account
 
         return await self._accounts.database.transact(work)

@@ -2,10 +2,14 @@
 
 import msgspec
 
-from holdfast.accounts import ApiKey, ClientCredential, Credential, OAuthCredential
+from holdfast.accounts import Accounts, ApiKey, ClientCredential, Credential, OAuthCredential
+from holdfast.accounts.revocations import Orphan, end_orphan
 from holdfast.authorization.attempt import Attempt
+from holdfast.connections import Effective
+from holdfast.connections import store as connection_store
 from holdfast.providers.identity import ProviderIdentity
 from holdfast.secret import Secret
+from holdfast.storage import Connection as Tx
 from holdfast.vault import Sealed, Vault
 
 
@@ -56,6 +60,33 @@ def take_up(
     pending = msgspec.json.decode(vault.open(sealed, attempt.pending_place()).reveal(), type=_Pending)
     identity = ProviderIdentity(pending.subject, pending.label, pending.account_id) if pending.subject else None
     return _credential(pending.credential), identity, pending.config
+
+
+def end_refused(
+    tx: Tx,
+    accounts: Accounts,
+    attempt: Attempt,
+    effective: Effective,
+    credential: Credential,
+    identity: ProviderIdentity | None,
+) -> None:
+    """Queue the end, at the provider, of tokens that a refused attempt has brought: nobody has them."""
+    if not isinstance(credential, OAuthCredential):
+        return
+    client = connection_store.client(tx, attempt.environment_id, attempt.client_ref) if attempt.client_ref else None
+    orphan = Orphan(
+        effective=effective,
+        client=client,
+        account_id=attempt.account_id or "",
+        owner=attempt.owner,
+        subject=identity.id if identity else None,
+        cause="consent_refused",
+        access=credential.access,
+        refresh=credential.refresh,
+        values={**attempt.config, **credential.kept},
+        access_ends=credential.expires_at,
+    )
+    end_orphan(tx, accounts.vault, orphan, accounts.clock.now())
 
 
 def _plain(credential: Credential) -> _Grant | _Key | _Client:

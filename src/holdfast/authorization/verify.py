@@ -6,7 +6,7 @@ from holdfast.accounts import Accounts
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Stage
 from holdfast.authorization.begin import attempt_entry
-from holdfast.authorization.pending import take_up
+from holdfast.authorization.pending import end_refused, take_up
 from holdfast.authorization.settle import SUCCESS_PATH, emptied, plan_of
 from holdfast.connections import store as connection_store
 from holdfast.errors import HoldfastError, NotFound, Refused
@@ -53,9 +53,9 @@ class Verify:
             return _gone()
         now = accounts.clock.now()
         problem = _problem(attempt, identifier, now)
+        credential, identity, config = take_up(attempt, attempt.pending, accounts.vault)
+        effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
         if problem is None:
-            credential, identity, config = take_up(attempt, attempt.pending, accounts.vault)
-            effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
             try:
                 with tx.begin_nested():
                     plan = plan_of(attempt, effective, credential, identity, actor, config)
@@ -66,6 +66,7 @@ class Verify:
             store.advance(tx, emptied(attempt, Stage.FINISHED), from_stages=(Stage.VERIFYING,))
             return None
         store.advance(tx, emptied(attempt, Stage.FAILED), from_stages=(Stage.VERIFYING,))
+        end_refused(tx, accounts, attempt, effective, credential, identity)
         entry = attempt_entry(attempt, connection.name, Action.VERIFICATION_REFUSED, actor, now, why=problem.code)
         log.append(tx, entry)
         return problem

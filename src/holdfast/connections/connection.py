@@ -11,6 +11,10 @@ OwnerKind = Literal["user", "organization"]
 OWNER_KINDS: tuple[OwnerKind, ...] = ("user", "organization")
 ClientSupply = Literal["custom", "organization"]
 """Who supplies the OAuth client: the operator, or each organization for itself."""
+Revokes = Literal["usual", "always", "never"]
+REVOKES: tuple[Revokes, ...] = ("usual", "always", "never")
+"""Whether deleting or disconnecting an account ends its tokens at the provider. usual: as the door that was asked says,
+and never what takes access from others too. always: whichever door was asked, and that too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,7 @@ class Connection:
     """Asked for at consent. None = the provider's default scopes."""
     required_scopes: tuple[str, ...] = ()
     enabled: bool = False
+    revokes: Revokes = "usual"
     description: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     alert: str | None = None

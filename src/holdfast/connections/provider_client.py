@@ -261,13 +261,6 @@ class ProviderClient:
             return None
         return await self._call(probe, api_key, {})
 
-    async def revoke(self, token: Secret) -> Reply | Lost | None:
-        """End a token at the provider (RFC 7009 or its own way); None where the provider has no way."""
-        revoke = self.effective.provider.revoke
-        if revoke is None:
-            return None
-        return await self._call(revoke.call, token, {})
-
     async def _second_exchange(self, first: TokenGrant) -> Outcome:
         request = second_exchange_request(
             self.dialect, self.oauth, access_token=first.access_token, now=self.clock.now()

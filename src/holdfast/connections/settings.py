@@ -20,6 +20,7 @@ from holdfast.connections.connection import (
     Effective,
     Override,
     OwnerKind,
+    Revokes,
     effective,
 )
 from holdfast.connections.definitions import define, redefine
@@ -69,6 +70,7 @@ class Changes:
     scopes: Sequence[str] | None | UnsetType = UNSET
     required_scopes: Sequence[str] | None = None
     callback_by_id: bool | None = None
+    revokes: Revokes | None = None
     client: ClientInput | None = None
     definition: Provider | None = None
     config: Mapping[str, str] | None = None
@@ -371,6 +373,8 @@ def _changed(before: Connection, changes: Changes, now: float) -> Connection:
         values["required_scopes"] = tuple(changes.required_scopes)
     if changes.callback_by_id is not None:
         values["callback_by_id"] = changes.callback_by_id
+    if changes.revokes is not None:
+        values["revokes"] = changes.revokes
     return replace(before, **values)
 
 

@@ -43,6 +43,13 @@ WORDS: Mapping[Action, Words] = {
     Action.ACCOUNT_EXPIRING_SOON: Words("accounts", "announced that the consent ends soon", "bad"),
     Action.ACCOUNT_SUSPENDED: Words("accounts", "suspended the account", "bad"),
     Action.ACCOUNT_RESUMED: Words("accounts", "resumed the account", "good"),
+    Action.ACCOUNT_REVOCATION_DONE: Words("accounts", "ended the account's access at the provider {provider}"),
+    Action.ACCOUNT_REVOCATION_FAILED: Words(
+        "accounts", "could not end the account's access at the provider {provider}: {detail}", "bad"
+    ),
+    Action.ACCOUNT_REVOCATION_SKIPPED: Words(
+        "accounts", "left the account's access at the provider {provider} as it is: {detail}"
+    ),
     Action.CREDENTIAL_READ: Words("reads", "read the credential"),
     Action.CREDENTIAL_REPLACED: Words("accounts", "replaced the credential", "good"),
     Action.PROXY_CALLED: Words("calls", "called {method} {path} through the proxy: {status}"),

@@ -19,6 +19,11 @@ class Action(StrEnum):
     ACCOUNT_EXPIRING_SOON = "account.expiring_soon"
     ACCOUNT_SUSPENDED = "account.suspended"
     ACCOUNT_RESUMED = "account.resumed"
+    ACCOUNT_REVOCATION_DONE = "account.revocation_done"
+    """The provider was told: what it had given for the account works no more. It may come after the account's end."""
+    ACCOUNT_REVOCATION_FAILED = "account.revocation_failed"
+    ACCOUNT_REVOCATION_SKIPPED = "account.revocation_skipped"
+    """Not asked for after all: another account would have lost its access by it."""
 
     CREDENTIAL_READ = "credential.read"
     CREDENTIAL_REPLACED = "credential.replaced"

@@ -106,7 +106,8 @@ class Revoke(_Struct, frozen=True, kw_only=True):
     """RFC 7009 or the provider's own way to end a token."""
 
     call: Call
-    token: Literal["access", "refresh"] = "access"  # noqa: S105
+    token: Literal["access", "refresh", "both"] = "access"  # noqa: S105
+    """Which is shown; `both`: one after the other. The call may use `{token_type_hint}` (RFC 7009 section 2.1)."""
     kills: Literal["token", "grant", "install", "all_user_sessions"] = "token"
     """`install`, `all_user_sessions`: others lose access too, so it is done only when asked for."""
 

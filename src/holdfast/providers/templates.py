@@ -17,7 +17,7 @@ from holdfast.errors import Invalid
 from holdfast.oauth2.dialect import Dialect
 from holdfast.providers.entry import ConfigField, Provider
 
-PROTOCOL_NAMES = frozenset({"token", "access_token", "client_id", "client_secret"})
+PROTOCOL_NAMES = frozenset({"token", "access_token", "client_id", "client_secret", "token_type_hint"})
 """Placeholders that the protocol code and `calls` fill in; no config field may bear such a name."""
 
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

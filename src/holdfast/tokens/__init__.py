@@ -4,10 +4,10 @@
 case many at once and `renewals` what has to be refreshed first. `refresh` renews, `turns` writes for many refreshes at
 once, `settle` for one in doubt; `outcome` names what it can come to.
 `sweep` finds what is due though nobody reads it, `gate` caps and spares what is refreshed in the background,
-`forecast` tells of ends that no refresh puts off. A read never waits while the token has life enough; a valid token
-is never refused because something else failed. One function refreshes, for reads and for everything else: single
-flight in the process, then a lease with a fence, an intent before the request, and the new pair committed before
-anything else is looked at.
+`forecast` tells of ends that no refresh puts off, `revoking` ends at the provider what was taken away here. A read
+never waits while the token has life enough; a valid token is never refused because something else failed. One function
+refreshes, for reads and for everything else: single flight in the process, then a lease with a fence, an intent before
+the request, and the new pair committed before anything else is looked at.
 
 Leaves the account's record and status to `accounts`, the protocol to `oauth2`.
 """
@@ -19,6 +19,7 @@ from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader, Vended
 from holdfast.tokens.refresh import Refresher
 from holdfast.tokens.renewals import RenewingReader
+from holdfast.tokens.revoking import Revoker
 from holdfast.tokens.sweep import Sweep
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Refresher",
     "RenewingReader",
     "RetryAt",
+    "Revoker",
     "Sweep",
     "TokenReader",
     "Vended",

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from holdfast.accounts import Account
@@ -86,6 +87,7 @@ class Health:
 
 
 _Key = tuple[str, str]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,24 @@ class Gate:
             outcome = await work()
             self._note(lane, outcome)
             return outcome
+        finally:
+            self._leave(lane)
+
+    async def past(
+        self, lane: Lane, work: Callable[[], Awaitable[_T]], *, troubled: Callable[[_T], bool]
+    ) -> _T | Resting:
+        """As `through`, for requests that are no refreshes. `troubled`: what came of it speaks against the endpoint."""
+        resting = await self._enter(lane)
+        if resting is not None:
+            return resting
+        try:
+            came = await work()
+            key = ("endpoint", lane.endpoint)
+            if troubled(came):
+                self._health[key] = self._health.get(key, Health()).failed(self._clock.now())
+            else:
+                self._health.pop(key, None)
+            return came
         finally:
             self._leave(lane)
 

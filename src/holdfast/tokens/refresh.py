@@ -303,18 +303,7 @@ class Refresher:
                     return RetryAt(self._clock.now() + pause, "the result of a refresh could not be stored", False)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
-        grant = grant_in(outcome)
-        if isinstance(result, Gone) and grant is not None:
-            await self._revoke_orphan(turn, grant)
         return result
-
-    async def _revoke_orphan(self, turn: Turn, grant: TokenGrant) -> None:
-        """The account was deleted while we refreshed: deletion wins, and what was minted meanwhile is ended too."""
-        try:
-            provider, _, _ = await self._prepared(turn)
-            await provider.revoke(grant.refresh_token or grant.access_token)
-        except HoldfastError as error:
-            _log.warning("orphan_not_revoked", account=turn.account.id, error=error.code)
 
 
 def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool) -> RefreshOutcome | None:

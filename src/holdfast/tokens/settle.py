@@ -13,6 +13,7 @@ from holdfast.accounts import Account, OAuthCredential, Reason, Status
 from holdfast.accounts import store as account_store
 from holdfast.accounts.credential import lay_in
 from holdfast.accounts.install import account_entry
+from holdfast.accounts.revocations import Orphan, end_orphan
 from holdfast.connections import store as connection_store
 from holdfast.connections.provider_client import Outcome
 from holdfast.connections.settings import connection_entry
@@ -35,6 +36,9 @@ def settle(tx: Tx, turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Re
     before, grant = turn.account, grant_in(outcome)
     current = account_store.get(tx, before.environment_id, before.id, lock=True)
     if current is None:
+        # The deletion wins, and what was minted meanwhile is ended too.
+        if grant is not None:
+            end_orphan(tx, vault, _orphan(turn, grant), now)
         return Gone()
     verdict = _beside(current, judge(turn, outcome, vault, now), before, lifts=grant is not None)
     after, version = verdict.account, before.credential_version
@@ -77,8 +81,25 @@ def _overtaken(
     if grant is not None and rotated and sent is not None and grant_of(current, vault) == sent:
         current = _adopted(tx, turn, current, grant, vault, now)
     else:
+        if grant is not None and current.access is None and current.grant is None:  # disconnected meanwhile
+            end_orphan(tx, vault, _orphan(turn, grant), now)
         _log.warning("late_refresh_refused", account=current.id, fence=turn.fence)
     return Refreshed(current) if current.status is Status.ACTIVE else ended(current)
+
+
+def _orphan(turn: Turn, grant: TokenGrant) -> Orphan:
+    before = turn.account
+    return Orphan(
+        effective=turn.effective,
+        client=turn.client,
+        account_id=before.id,
+        owner=before.owner,
+        subject=before.subject,
+        cause="refreshed_meanwhile",
+        access=grant.access_token,
+        refresh=grant.refresh_token,
+        values={**before.config, **before.kept, **grant.kept},
+    )
 
 
 def _adopted(tx: Tx, turn: Turn, current: Account, grant: TokenGrant, vault: Vault, now: float) -> Account:

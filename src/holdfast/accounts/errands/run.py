@@ -102,6 +102,7 @@ class Errands:
 
     async def step(self, environment_id: str, errand_id: str) -> bool:
         """Act on the next accounts; tell whether there is more to do, for this process."""
+        await self._accounts.vault.ready(environment_id)
 
         def work(tx: Tx) -> bool:
             errand = store.get(tx, environment_id, errand_id, lock=True)
@@ -137,7 +138,7 @@ class Errands:
         connection = connection_store.by_id(tx, errand.environment_id, account.connection_id)
         name = connection.name if connection else ""
         if errand.act == "delete":
-            return remove_in(tx, account, name, errand.actor, now)
+            return remove_in(tx, self._accounts, account, connection, errand.actor)
         changed = _changed(errand.act, account, now)
         if changed is None:
             return False

@@ -113,5 +113,7 @@ def save(tx: Tx, account: Account) -> Account:
     return account
 
 
-def remove(tx: Tx, environment_id: str, account_id: str) -> bool:
-    return tx.execute(delete(accounts).where(is_account(environment_id, account_id))).rowcount > 0
+def remove(tx: Tx, environment_id: str, account_id: str) -> Account | None:
+    """Delete an account; return it as it was in the end, None if it was not there."""
+    row = tx.execute(delete(accounts).where(is_account(environment_id, account_id)).returning(accounts)).one_or_none()
+    return None if row is None else account_of(row)

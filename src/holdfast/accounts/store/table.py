@@ -90,6 +90,13 @@ accounts = Table(
         postgresql_where=NOT_ACTIVE,
     ),
     Index(
+        "ix_accounts_subject",
+        "environment_id",
+        "subject",
+        sqlite_where=text("subject IS NOT NULL"),
+        postgresql_where=text("subject IS NOT NULL"),
+    ),
+    Index(
         "ix_accounts_consent_ends_at",
         "consent_ends_at",
         sqlite_where=text("notice_at IS NULL"),

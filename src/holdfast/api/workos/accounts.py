@@ -143,6 +143,7 @@ class AccountOperations:
             plural=query.supports_multiple_connections,
             actor=call.principal.actor(),
             request_id=call.request_id,
+            revokes=False,
         )
 
     async def _shown(self, call: Call[Any, ImportTokens], account: Account) -> ConnectedAccount:

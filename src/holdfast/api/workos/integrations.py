@@ -74,7 +74,7 @@ class IntegrationOperations:
 
         async def delete(call: Call[Nothing, None]) -> None:
             await self.parts.removal.delete_connection(
-                call.environment_id, call.path["slug"], owner_kind, call.principal.actor()
+                call.environment_id, call.path["slug"], owner_kind, call.principal.actor(), revokes=False
             )
 
         kind = f"the {owner_kind}-owned data integration of a slug"

@@ -10,7 +10,7 @@ from holdfast.accounts.removal import Removal
 from holdfast.connections import Connection, Connections, store
 from holdfast.connections.checkup import CheckUp
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.connection import Client, ClientSupply, Effective, redirect_uri
+from holdfast.connections.connection import REVOKES, Client, ClientSupply, Effective, Revokes, redirect_uri
 from holdfast.connections.settings import Changes, NewConnection
 from holdfast.dashboard.frame import Frame, Visit
 from holdfast.errors import HoldfastError, NotFound, Unprocessable
@@ -115,6 +115,7 @@ class ConnectionPages:
                     scopes=_scopes(visit) if connection.method == "oauth" else None,
                     required_scopes=_scopes(visit, "required") if connection.method == "oauth" else None,
                     client=client,
+                    revokes=next((one for one in REVOKES if one == visit.text("revokes")), None),
                 ),
                 visit.signed_in.administrator.actor(),
             )
@@ -188,8 +189,22 @@ class ConnectionPages:
             "client": client,
             "redirect_uri": redirect_uri(self._frame.base_url, connection),
             "offered": list(offered),
+            "revoking": _revoking(provider),
             "checks": None,
         }
+
+
+def _revoking(provider: Provider) -> list[tuple[Revokes, str]]:
+    """Return the choices of what the provider is told when an account is disconnected; none where there is no way."""
+    if provider.revoke is None:
+        return []
+    usual = {
+        "token": "Yes, except through the WorkOS API",
+        "grant": "Yes, except through the WorkOS API",
+        "install": "No: it would uninstall your app for everybody there",
+        "all_user_sessions": "No: it would sign the person out everywhere",
+    }[provider.revoke.kills]
+    return [("usual", f"{usual} (usual)"), ("always", "Yes, always"), ("never", "No")]
 
 
 def _method(text: str, provider: Provider) -> Method:

@@ -131,6 +131,36 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+    op.create_table(
+        "revocations",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("account_id", sa.String(length=26), nullable=False),
+        sa.Column("connection_id", sa.String(length=26), nullable=False),
+        sa.Column("connection", sa.String(length=128), nullable=False),
+        sa.Column("provider", sa.String(length=128), nullable=False),
+        sa.Column("user_id", sa.String(length=256), nullable=False),
+        sa.Column("organization_id", sa.String(length=256), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("client_ref", sa.String(length=26), nullable=True),
+        sa.Column("cause", sa.String(length=32), nullable=False),
+        sa.Column("order", sa.LargeBinary(), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_revocations")),
+    )
+    op.create_index("ix_revocations_due", "revocations", ["due_at"], unique=False)
+    op.create_index(
+        "ix_accounts_subject",
+        "accounts",
+        ["environment_id", "subject"],
+        unique=False,
+        sqlite_where=sa.text("subject IS NOT NULL"),
+        postgresql_where=sa.text("subject IS NOT NULL"),
+    )
     op.create_index("ix_accounts_user", "accounts", ["environment_id", "user_id", "organization_id"], unique=False)
     op.create_index(
         "uq_accounts_compatibility",
@@ -266,6 +296,7 @@ def upgrade() -> None:
         sa.Column("scopes", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("required_scopes", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("revokes", sa.String(length=8), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("config", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("alert", sa.Text(), nullable=True),
