@@ -34,6 +34,11 @@ class Log:
     kept: list[str] = field(default_factory=list)
 
     @property
+    def seal(self) -> int:
+        """Entries of a full seal."""
+        return MOST_ENTRIES[self.database.dialect]
+
+    @property
     def sealer(self) -> Sealer:
         return Sealer(self.database, self.clock, Order(self.database))
 
@@ -100,7 +105,7 @@ async def log(fresh_url: str, tmp_path: Path) -> AsyncIterator[Log]:
 
 
 async def test_what_nobody_touched_is_as_it_was(log: Log) -> None:
-    made = await log.sealed(MOST_ENTRIES * 2 + 10)
+    made = await log.sealed(log.seal * 2 + 10)
     made += await log.sealed(1)
     found = await log.verify()
     assert (found.finding, found.entries, found.seals) == (None, len(made), 4)
@@ -123,18 +128,18 @@ async def test_each_environment_has_a_chain_of_its_own(log: Log) -> None:
     ["actor_id = 'somebody'", "at = at + 1", "data = '{}'", "action = 'account.updated'", "user_id = 'uni'"],
 )
 async def test_an_edited_entry_is_named(log: Log, change: str) -> None:
-    made = await log.sealed(MOST_ENTRIES + 20)
-    for victim in (made[MOST_ENTRIES + 3], made[7]):
+    made = await log.sealed(log.seal + 20)
+    for victim in (made[log.seal + 3], made[7]):
         await log.tamper(f"UPDATE entries SET {change} WHERE id = :id", id=victim.id)
         found = await log.finding()
         assert (found.what, found.entry_id) == ("an entry was changed", victim.id)
 
 
 async def test_a_deleted_entry_is_named(log: Log) -> None:
-    made = await log.sealed(MOST_ENTRIES + 20)
-    await log.tamper("DELETE FROM entries WHERE id = :id", id=made[MOST_ENTRIES + 3].id)
+    made = await log.sealed(log.seal + 20)
+    await log.tamper("DELETE FROM entries WHERE id = :id", id=made[log.seal + 3].id)
     found = await log.finding()
-    assert (found.what, found.entry_id, found.seal) == ("an entry is missing", made[MOST_ENTRIES + 3].id, 2)
+    assert (found.what, found.entry_id, found.seal) == ("an entry is missing", made[log.seal + 3].id, 2)
 
 
 async def test_reordered_entries_are_named(log: Log) -> None:
@@ -155,10 +160,10 @@ async def test_an_entry_slipped_in_is_named(log: Log) -> None:
 
 
 async def test_a_changed_seal_is_named_with_its_first_entry(log: Log) -> None:
-    made = await log.sealed(MOST_ENTRIES + 20)
+    made = await log.sealed(log.seal + 20)
     await log.tamper("UPDATE seals SET at = at - 1 WHERE number = 2")
     found = await log.finding()
-    assert (found.seal, found.entry_id) == (2, made[MOST_ENTRIES].id)
+    assert (found.seal, found.entry_id) == (2, made[log.seal].id)
     await log.tamper("DELETE FROM seals WHERE number = 1")
     assert (await log.finding()).what == "seal 1 is missing"
 
@@ -252,7 +257,7 @@ async def test_the_private_key_is_stored_sealed_only(log: Log) -> None:
 
 
 async def test_a_log_that_goes_on_growing_meanwhile_is_good(log: Log) -> None:
-    await log.sealed(MOST_ENTRIES * 2)
+    await log.sealed(log.seal * 2)
     over = asyncio.Event()
 
     async def write_on() -> None:

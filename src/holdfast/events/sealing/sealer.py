@@ -11,8 +11,9 @@ from holdfast.events.sealing.seal import Hashed, seal_on
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 
-MOST_ENTRIES = 1024
-"""Of a seal: enough to share its transactions among, few enough that SQLite's one writer is not held long."""
+MOST_ENTRIES = {"postgresql": 2048, "sqlite": 1024}
+"""Of a seal: enough to share its transactions among, few enough that neither the event loop nor SQLite's one writer is
+held long."""
 HASHED_AT_ONCE = 128
 """Entries, some half a millisecond: then whoever waits for the event loop has a turn."""
 SUMMARIZE_EVERY = 4
@@ -22,6 +23,7 @@ SUMMARIZE_EVERY = 4
 class Sealer:
     def __init__(self, database: Database, clock: Clock, order: Order) -> None:
         self._database, self._clock, self._order = database, clock, order
+        self._most = MOST_ENTRIES[database.dialect]
         self._full_looks = 0
         self._cursor = -1
         """Where the cursor was last seen, -1 if that is not known."""
@@ -39,13 +41,13 @@ class Sealer:
         if self._cursor < 0:
             cursor = await self._database.transact(lambda tx: log.peek_cursor(tx, SEALED))
             self._cursor = self._read_to = cursor.position if cursor else 0
-        fresh = self._settled - self._read_to < MOST_ENTRIES
+        fresh = self._settled - self._read_to < self._most
         if fresh:
             self._settled = await self._order.settled()
         up_to = self._settled
         if up_to <= self._read_to:
             return False
-        rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, MOST_ENTRIES))
+        rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, self._most))
         found: list[Hashed] = []
         for start in range(0, len(rows), HASHED_AT_ONCE):
             found += map(store.hashed, rows[start : start + HASHED_AT_ONCE])
@@ -55,7 +57,7 @@ class Sealer:
             return not fresh
         expected, self._cursor = self._cursor, -1  # should the transaction fail, or its answer be lost
         self._cursor = self._read_to = await self._database.transact(lambda tx: self._add(tx, expected, found))
-        if len(found) < MOST_ENTRIES:
+        if len(found) < self._most:
             return not fresh
         self._full_looks += 1
         if self._full_looks % SUMMARIZE_EVERY == 0:

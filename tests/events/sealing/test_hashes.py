@@ -1,0 +1,81 @@
+"""On PostgreSQL the entries of token reads are hashed by the database: to the same bytes as here."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from holdfast.events import Actor, Entry
+from holdfast.events import store as log
+from holdfast.events.names import Action
+from holdfast.events.sealing import store
+from holdfast.events.sealing.seal import entry_hash
+from holdfast.ids import new_id
+from holdfast.storage import Database, open_database
+from holdfast.storage.migrations import migrate
+from tests.parts.postgres import Postgres
+
+ODD = ["user_1", "", 'a"b', "a\\b", "ünï ☃ 😀", "tab\tnew\nline\r\b\f", "\x01\x1f\x7f", "</script>", "a, b : c", "'"]
+READS = [{"connection": name, "method": "oauth"} for name in ("github", "my-crm_2", "x.y")]
+OTHERS = [
+    {"connection": "a b", "method": "oauth"},
+    {"connection": 'q"', "method": "oauth"},
+    {"connection": "github", "method": "oauth", "why": "fresh"},
+    {"method": "oauth", "connection": "github"},
+    {"connection": "gïthub", "method": "oauth"},
+    {},
+]
+
+
+@pytest.fixture
+async def database(postgres: Postgres) -> AsyncIterator[Database]:
+    url = postgres.fresh_database()
+    opened = await open_database(url)
+    await migrate(opened)
+    yield opened
+    await opened.close()
+    postgres.drop(url)
+
+
+def _entry(at: float, user: str, data: dict[str, str], **other: object) -> Entry:
+    said = {
+        "environment_id": "E" * 26,
+        "id": new_id(),
+        "at": at,
+        "action": Action.CREDENTIAL_READ,
+        "actor": Actor("api_key", new_id()),
+        "account_id": new_id(),
+        "connection_id": new_id(),
+        "user_id": user,
+        "request_id": "req_" + new_id(),
+        "data": data,
+    }
+    return Entry(**{**said, **other})  # type: ignore[arg-type]
+
+
+async def test_what_the_database_hashes_is_what_is_hashed_here(database: Database) -> None:
+    times = (1_790_000_000.0, 1_790_000_000.123, 1_790_000_000.1234567, 1.1 + 2.2, 999_999_999_999.5, 5.0)
+    plain = [_entry(at, user, data) for at in times for user in ODD for data in READS]
+    others = [_entry(times[1], user, data) for user in ODD for data in OTHERS]
+    others += [
+        _entry(times[0], "u", READS[0], organization_id="org"),
+        _entry(times[0], "u", READS[0], actor=Actor("sdk_client", 'c"d')),
+        _entry(1e15 + 0.5, "u", READS[0]),
+        _entry(1e-5, "u", READS[0]),
+        _entry(times[0], "u", READS[0], action=Action.ACCOUNT_CONNECTED),
+    ]
+    odd = [
+        _entry(times[0], "u", READS[0], actor=Actor("api_key", 'k"\\ü')),
+        _entry(times[0], "u", READS[0], account_id=""),
+    ]
+    made = [*plain[:50], *others, *plain[50:], *odd]
+    await database.transact(lambda tx: log.append(tx, *made))
+
+    rows = await database.transact(lambda tx: store.new(tx, -1, 2**62, 10_000))
+    found = {one.id: one for one in map(store.hashed, rows)}
+    assert [one.id for one in made if found[one.id].hash != entry_hash(one)] == []
+    assert sorted(found) == sorted(one.id for one in made)
+    positions = [one.position for one in map(store.hashed, rows)]
+    assert positions == sorted(positions)
+    by_database = {row[1] for row in rows if len(row) == 4}
+    assert {one.id for one in plain} <= by_database
+    assert not {one.id for one in others} & by_database
