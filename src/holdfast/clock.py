@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Protocol
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.999
+"""The first and the last millisecond that `iso` can write, in the years 1 and 9999."""
 
 
 class Clock(Protocol):
@@ -49,8 +51,12 @@ def _minute(minute: int) -> str:
 
 
 def from_iso(text: str) -> float:
-    """Parse ISO 8601; a time without zone is UTC. Raises ValueError."""
+    """Parse ISO 8601; a time without zone is UTC. Raises ValueError.
+
+    What its zone, or rounding to a float, moves out of the years 1 to 9999 is the nearest that `iso` can write: people
+    say `9999-12-31T23:59:59.999999Z` for never.
+    """
     parsed = datetime.fromisoformat(text)
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
-    return parsed.timestamp()
+    return min(max(parsed.timestamp(), _FIRST), _LAST)

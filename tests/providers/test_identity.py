@@ -4,7 +4,13 @@ import pytest
 from catalogue_entries import ENTRIES
 
 from holdfast.providers.entry import Call, Discover, GrantedScopes, Identity
-from holdfast.providers.identity import ProviderIdentity, read_granted_scopes, read_identity, read_sites
+from holdfast.providers.identity import (
+    ProviderIdentity,
+    chosen_site,
+    read_granted_scopes,
+    read_identity,
+    read_sites,
+)
 
 # Replies in the shape the providers document, cut to what matters.
 REPLIES: dict[str, tuple[object, ProviderIdentity]] = {
@@ -80,6 +86,28 @@ def test_sites_may_stand_in_a_member_or_be_the_reply() -> None:
     assert read_sites(listed, {"data": {}}) == ()
     single = Discover(call=call, set={"dc": "dc"})
     assert read_sites(single, {"dc": "us6"}) == ({"dc": "us6"},)
+
+
+SITES = ({"id": "1", "name": "Acme", "region": "eu"}, {"id": "2", "name": "Rockets", "region": "us"})
+
+
+@pytest.mark.parametrize(
+    ("former", "chosen"),
+    [
+        ({}, None),
+        ({"id": "2"}, SITES[1]),
+        ({"id": "2", "name": "Rockets of old", "region": "eu"}, SITES[1]),
+        ({"name": "Acme"}, SITES[0]),
+        ({"name": "Acme", "region": "us"}, None),
+        ({"id": "3", "name": "Acme", "region": "eu"}, None),
+        ({"colour": "red"}, None),
+    ],
+)
+def test_of_several_sites_the_one_that_is_named_is_chosen(
+    former: dict[str, str], chosen: dict[str, str] | None
+) -> None:
+    """By its id, where that is known: a site of the same name is another tenant's."""
+    assert chosen_site(SITES, former) == chosen
 
 
 def test_granted_scopes_are_read_from_their_own_call() -> None:

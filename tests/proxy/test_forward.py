@@ -2,13 +2,15 @@
 
 import asyncio
 import gzip
+from typing import Any
 
 import pytest
 
-from holdfast.events import Action
+from holdfast.accounts import Connecting
+from holdfast.events import Action, Actor
 from holdfast.oauth2.dialect import Dead
 from holdfast.providers.entry import ConfigField, Placement, RateHints
-from tests.parts.capture import reply
+from tests.parts.capture import Captured, reply
 from tests.proxy.conftest import Maker, Upstream
 
 
@@ -268,4 +270,40 @@ async def test_a_whole_address_goes_to_the_providers_hosts(upstream: Upstream) -
             "/relay", "GET", {**base, "x-relay-url": bad, "x-relay-provider": upstream.connection.name}
         )
         assert (refused.status_code, refused.json()["code"]) == (400, "relay_invalid_url"), bad
+    assert len(upstream.capture.requests) == 1
+
+
+@pytest.mark.parametrize("api", [{"hosts": ("{place}:PORT",)}, {"headers": {"X-Tenant": "{place}"}}])
+async def test_a_renewed_call_does_not_go_where_the_account_does_not_lead_any_more(
+    make: Maker, api: dict[str, Any]
+) -> None:
+    """The host, or the tenant in a header, is the account's own, which is connected elsewhere during the call."""
+    port = make.capture.port
+    filled = {name: tuple(one.replace("PORT", str(port)) for one in api[name]) for name in api if name == "hosts"}
+    upstream = await make(api={**api, **filled}, fields={"place": ConfigField(pattern="localhost|elsewhere")})
+    house = upstream.house
+    effective = await house.effective(upstream.connection)
+
+    async def connect(place: str) -> None:
+        plan = Connecting(
+            effective=effective,
+            owner=upstream.account.owner,
+            credential=house.credential(),
+            intent="auto",
+            actor=Actor.system(),
+            config={"place": place},
+        )
+        await house.accounts.connect(plan)
+
+    async def refuse(_request: Captured, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await connect("elsewhere")
+        writer.write(reply("401 Unauthorized", b"ended"))
+
+    await connect("localhost")
+    upstream.capture.behaviour = refuse
+    headers = {"authorization": f"Bearer {upstream.key}", "x-relay-user": upstream.user}
+    host = "localhost" if filled else "127.0.0.1"
+    headers |= {"x-relay-url": f"http://{host}:{port}/x", "x-relay-provider": upstream.connection.name}
+    told = await upstream.call("/relay", "GET", headers)
+    assert (told.status_code, told.content) == (401, b"ended")
     assert len(upstream.capture.requests) == 1

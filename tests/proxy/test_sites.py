@@ -1,11 +1,16 @@
 """The site an account works on: asked for when it is connected, else by the first call that needs to know."""
 
+import asyncio
 import json
+from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from holdfast.accounts import Owner
+from holdfast.accounts import Connecting, Owner, store
+from holdfast.events import Actor
 from holdfast.providers.entry import Call, Discover
-from tests.authorization.links import Linking
+from holdfast.proxy.sites import Sites
+from tests.authorization.links import BACK, Linking, verified_users
 from tests.parts.capture import Capture, reply
 from tests.proxy.conftest import Maker, Upstream
 
@@ -104,3 +109,68 @@ async def test_a_provider_that_does_not_say_keeps_nobody_from_connecting(make: M
     await linking.walk(link, linking.success)
     stored = await upstream.house.stored(link.account)
     assert stored.status.value == "active" and "cloud_id" not in stored.kept
+
+
+async def test_a_site_that_a_new_consent_does_not_reach_is_not_worked_on(make: Maker) -> None:
+    upstream = await _made(make)
+    linking, owner = Linking(upstream.house, upstream.connection), Owner.user("user_who_moved")
+    _answers(upstream.capture, ("12ab", "Acme"))
+    link = await linking.link(owner)
+    await linking.walk(link, linking.success)
+    _answers(upstream.capture, ("34cd", "Rockets"), ("56ef", "Acme"))
+    await linking.walk(await linking.link(owner), linking.success)
+    assert not (await upstream.house.stored(link.account)).kept.keys() & {"cloud_id", "site_name"}
+
+
+async def test_of_a_former_site_nothing_is_left_beside_the_new_one(make: Maker) -> None:
+    upstream = await _made(make)
+    linking, owner = Linking(upstream.house, upstream.connection), Owner.user("user_of_another_site")
+    _answers(upstream.capture, ("12ab", "Acme"))
+    link = await linking.link(owner)
+    await linking.walk(link, linking.success)
+    _answers(upstream.capture, ("34cd", ""))
+    async with verified_users(upstream.house):  # laid aside, and taken up again
+        again = await linking.link(owner, user_verify_url=BACK)
+        back = await linking.walk(again, BACK)
+        await linking.verify(dict(parse_qsl(urlsplit(back).query))["auth_request_id"], owner.user_id)
+    kept = (await upstream.house.stored(link.account)).kept
+    assert {name: kept.get(name) for name in ("cloud_id", "site_name")} == {"cloud_id": "34cd", "site_name": None}
+
+
+async def test_a_site_found_for_a_former_credential_is_not_kept_for_a_new_one(make: Maker) -> None:
+    """While the provider is asked, the account is connected again, and works on another site."""
+    upstream = await _made(make)
+    house, release = upstream.house, asyncio.Event()
+
+    class Slow(Sites):
+        async def find(self, *found: Any) -> Any:
+            await release.wait()
+            return await super().find(*found)
+
+    sites = house.holdfast.proxy._credentials._sites
+    slow = Slow(sites._database, sites._factory)
+    before = await house.stored(upstream.account)
+    effective = await house.holdfast.database.transact(lambda tx: house.connections.effective(tx, upstream.connection))
+    _answers(upstream.capture, ("12ab", "Acme"))
+    asking = asyncio.ensure_future(slow.find(effective, before, house.credential().access))
+    again = replace(house.credential(), kept={"cloud_id": "34cd", "site_name": "Rockets"})
+    plan = Connecting(effective=effective, owner=before.owner, credential=again, intent="auto", actor=Actor.system())
+    await house.accounts.connect(plan)
+    release.set()
+    assert await asking == {"cloud_id": "12ab", "site_name": "Acme"}
+    assert (await house.stored(upstream.account)).kept == {"cloud_id": "34cd", "site_name": "Rockets"}
+
+
+async def test_a_site_that_the_app_has_named_by_its_name_is_the_one_or_none(make: Maker) -> None:
+    upstream = await _made(make)
+    await upstream.house.holdfast.database.transact(
+        lambda tx: store.save(tx, upstream.account.but(api_config={"site_name": "Acme"}))
+    )
+    _answers(upstream.capture, ("34cd", "Rockets"))
+    told = await upstream.proxy("/issues")
+    assert told.status_code in (400, 409) and "another site" in told.text
+    assert _targets(upstream) == ["/sites"]
+    upstream.capture.requests.clear()
+    _answers(upstream.capture, ("34cd", "Rockets"), ("12ab", "Acme"))
+    assert (await upstream.proxy("/issues")).content == b"called"
+    assert _targets(upstream) == ["/sites", "/ex/12ab/issues"]

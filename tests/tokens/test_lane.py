@@ -1,5 +1,6 @@
 """The token read's lane and the operations behind it: the same requests, the same answers."""
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -245,3 +246,27 @@ async def test_a_revoked_key_is_refused_at_once(door: Door) -> None:
     for _ in range(2):
         assert (await door.ask(door.lane, door.body())).status == 401
     assert await door.reads() == before
+
+
+async def test_a_read_that_cannot_be_answered_keeps_no_other_of_its_batch_waiting(door: Door) -> None:
+    """The two are looked up together, and the first has an end that no ISO 8601 text can say."""
+    fine = door.account
+    here = door.house.environment_id
+    connection = await door.house.holdfast.database.transact(
+        lambda tx: door.house.connections.find(tx, here, "sandbox", "user")
+    )
+    odd = await door.house.connect(connection, "read", "offline", owner=Owner.user("user_" + opaque(20)))
+    await door.house.holdfast.database.transact(lambda tx: store.save(tx, replace(odd, expires_at=1e13)))
+    told, left = Told(), list[Any]()
+    for account in (odd, fine):
+        body = json.dumps({"user_id": account.owner.user_id}).encode()
+        headers = [(b"authorization", b"Bearer " + door.key.encode()), (b"content-length", b"%d" % len(body))]
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "raw_path": PATH, "query_string": b""}
+        scope |= {"path": "", "headers": headers, WHOLE: told.whole}
+        assert door.lane.wants(scope)
+        assert door.lane.begin(scope, body, left.append)
+    async with asyncio.timeout(5):
+        while not told.by:
+            await asyncio.sleep(0.01)
+    assert (told.status, len(left)) == (200, 1)
+    assert json.loads(told.body)["active"] is True

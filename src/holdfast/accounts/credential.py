@@ -1,7 +1,7 @@
 """The credential kinds, and how each is laid into an account's sealed columns."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ class OAuthCredential:
     grant_expires_at: float | None = None
     scopes: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
+    outdated: tuple[str, ...] = ()
+    """What the account has kept under these names is not true of this credential, unless it says so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,13 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 "refresh_at": due_at(ends, now, lifetime, renewable=renewable, grant_expires_at=grant_ends),
                 "refreshed_at": now,
                 "scopes": credential.scopes,
-                "kept": {**account.kept, **credential.kept},
+                "kept": {**_without(account.kept, credential.outdated), **credential.kept},
             }
     return account.but(**{**base, **changed})
+
+
+def _without(kept: Mapping[str, str], outdated: Collection[str]) -> dict[str, str]:
+    return {name: value for name, value in kept.items() if name not in outdated}
 
 
 async def details_of(account: Account, vault: Vault, provider: Provider) -> dict[str, Any]:

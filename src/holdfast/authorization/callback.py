@@ -5,10 +5,10 @@ sent it to (RFC 9207); then the attempt is consumed; only then does a request le
 """
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.accounts import Accounts
+from holdfast.accounts import Accounts, OAuthCredential
 from holdfast.accounts.credential import from_grant
 from holdfast.accounts.install import check_identity
 from holdfast.authorization import store
@@ -170,13 +170,12 @@ class Callback:
             raise _no_grant(outcome, arrival.effective.provider.name)
         effective = arrival.effective
         credential = from_grant(outcome, effective.provider, effective.scopes, accounts.clock.now())
-        kept = {**code.kept, **credential.kept}
-        credential = replace(credential, kept=kept)
+        credential = replace(credential, kept={**code.kept, **credential.kept})
         identity = await client.identify(outcome, code.kept)
         known = None if isinstance(identity, Lost) else identity
         try:
             await self._check_identity(arrival, identity)
-            credential = replace(credential, kept={**kept, **await self._site(arrival, client, outcome, kept)})
+            credential = await self._on_site(arrival, client, credential, known)
             return await self._settle.settle(attempt, effective, credential, known)
         except HoldfastError:  # nothing was settled, and nobody has these tokens
             await accounts.database.transact(
@@ -184,20 +183,29 @@ class Callback:
             )
             raise
 
-    async def _site(
-        self, arrival: _Arrival, client: ProviderClient, grant: TokenGrant, kept: Mapping[str, str]
-    ) -> Mapping[str, str]:
-        """Return the values of the site that the account works on, where the provider tells them apart. What cannot be
-        told now does not keep anybody from connecting: the first call of the API asks again."""
-        if arrival.effective.provider.discover is None:
-            return {}
-        sites = await client.sites(grant.access_token, kept)
-        if isinstance(sites, Lost):
-            return {}
-        attempt = arrival.attempt
+    async def _on_site(
+        self,
+        arrival: _Arrival,
+        client: ProviderClient,
+        credential: OAuthCredential,
+        identity: ProviderIdentity | None,
+    ) -> OAuthCredential:
+        """Return the credential with the values of the site that it works on, where the provider tells sites apart.
+
+        The account's former site does not outlive a credential that does not reach it, or that is another person's.
+        What cannot be told now does not keep anybody from connecting: the first call of the API asks again.
+        """
+        discover, attempt = arrival.effective.provider.discover, arrival.attempt
+        if discover is None or credential.access is None:
+            return credential
+        sites = await client.sites(credential.access, credential.kept)
         target = await self._accounts.database.transact(lambda tx: target_of(tx, attempt))
-        former = {**(target.kept if target else {}), **attempt.config}
-        return chosen_site(sites, former) or {}
+        if isinstance(sites, Lost):
+            former = target.subject if target is not None else None
+            is_same = identity is None or former in (None, identity.id)
+            return credential if is_same else replace(credential, outdated=tuple(discover.set))
+        site = chosen_site(sites, {**(target.kept if target else {}), **attempt.config})
+        return replace(credential, kept={**credential.kept, **(site or {})}, outdated=tuple(discover.set))
 
     async def _check_identity(self, arrival: _Arrival, found: ProviderIdentity | Lost | None) -> None:
         """Refuse a reconnect as somebody else before anything is stored."""

@@ -20,6 +20,7 @@ class _Grant(msgspec.Struct, tag="oauth"):
     grant_expires_at: float | None
     scopes: tuple[str, ...]
     kept: dict[str, str]
+    outdated: tuple[str, ...] = ()
 
 
 class _Key(msgspec.Struct, tag="api_key"):
@@ -99,6 +100,7 @@ def _plain(credential: Credential) -> _Grant | _Key | _Client:
                 grant_expires_at=credential.grant_expires_at,
                 scopes=credential.scopes,
                 kept=dict(credential.kept),
+                outdated=credential.outdated,
             )
         case ApiKey(key, details):
             return _Key(key.reveal(), details.reveal() if details else None)
@@ -118,6 +120,7 @@ def _credential(plain: _Grant | _Key | _Client) -> Credential:
                 grant_expires_at=plain.grant_expires_at,
                 scopes=plain.scopes,
                 kept=plain.kept,
+                outdated=plain.outdated,
             )
         case _Key():
             return ApiKey(Secret(plain.key), Secret(plain.details) if plain.details else None)

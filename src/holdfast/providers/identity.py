@@ -45,11 +45,22 @@ def read_sites(discover: Discover, document: object) -> tuple[dict[str, str], ..
 
 def chosen_site(sites: Sequence[Mapping[str, str]], former: Mapping[str, str]) -> Mapping[str, str] | None:
     """Return the one site there is, or of several the one that `former` values name. None = somebody has to choose:
-    the first of several would be the wrong one half of the time, and nobody would be told."""
+    the first of several would be the wrong one half of the time, and nobody would be told.
+
+    A site is known by its first value, its id. Only where `former` has none do the others count, and then all of them:
+    sites are renamed, and a name or a region is another site's too.
+    """
     if len(sites) == 1:
         return sites[0]
-    named = [site for site in sites if any(former.get(name) == value for name, value in site.items())]
+    named = [site for site in sites if _is_named(site, former)]
     return named[0] if len(named) == 1 else None
+
+
+def _is_named(site: Mapping[str, str], former: Mapping[str, str]) -> bool:
+    known = [name for name in site if name in former]
+    if known[:1] == list(site)[:1]:
+        known = known[:1]
+    return bool(known) and all(former[name] == site[name] for name in known)
 
 
 def read_granted_scopes(granted: GrantedScopes, document: object) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from holdfast.proxy.asked import Asked
 from holdfast.proxy.credential import Credentials, Held
 from holdfast.proxy.headers import backward, onward
 from holdfast.proxy.ledger import Ledger
-from holdfast.proxy.outlet import Destination, carried, destination, destination_of
+from holdfast.proxy.outlet import Destination, Outlet, carried, destination, destination_of
 
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe by RFC 9110 section 9.2.1: sent again where a kept connection turns out to have been closed."""
@@ -149,8 +149,7 @@ class Proxy:
                     elif self._may_renew(held.account_id):
                         fresh = await self._credentials.renewed(asked, held)
                     renewed = True
-                    # An account that was connected elsewhere meanwhile has a token for elsewhere.
-                    if fresh is not None and asked.repeatable and fresh.outlet.base == held.outlet.base:
+                    if fresh is not None and asked.repeatable and _leads_there(fresh.outlet, held.outlet, there):
                         exchange.close()
                         held = fresh
                         continue
@@ -264,6 +263,12 @@ class _Close:
             metrics.PROXY_CALLS.add(f"{status // 100}xx" if status and not outcome else "failed")
             metrics.PROXY_SECONDS.note(time.monotonic() - self.began)
             self.proxy.leave(self.held.account_id, self.proxy.entry(self, status, received, outcome))
+
+
+def _leads_there(fresh: Outlet, former: Outlet, there: Destination) -> bool:
+    """Tell whether a renewed credential may go where the former one went: an account that was connected elsewhere
+    meanwhile has a token for elsewhere, and for another's data."""
+    return fresh.base == former.base and fresh.fixed == former.fixed and fresh.leads_to(there.target)
 
 
 def _is_short(exchange: Exchange) -> bool:

@@ -34,9 +34,10 @@ class Sites:
     async def find(self, effective: Effective, account: Account, secret: Secret) -> Mapping[str, str]:
         """Ask the provider for the account's site; keep its values on the account and return them.
 
-        Raises SiteUnknown where there are several or none, Unavailable if the provider does not say.
+        Raises SiteUnknown where there are several or none, or none that the app has named, Unavailable if the provider
+        does not say.
         """
-        provider = effective.provider
+        provider, named = effective.provider, named_site(effective.provider, account)
         values = {**account.config, **account.kept}
         client = self._factory.client_of_account(effective, "", None, values)
         sites = await client.sites(secret, account.kept)
@@ -44,11 +45,11 @@ class Sites:
             raise Unavailable(
                 f"{provider.name} did not say which site this account works on ({sites.reason})", code="site_unknown"
             )
-        site = chosen_site(sites, values)
-        if site is None:
+        site = chosen_site(sites, {**values, **named})
+        if site is None or any(site.get(name, value) != value for name, value in named.items()):
             raise SiteUnknown(_words(provider, sites))
         kept = dict(site)
-        await self._database.transact(lambda tx: _keep(tx, account, kept))
+        await self._database.transact(lambda tx: _keep(tx, provider, account, kept))
         return kept
 
 
@@ -66,10 +67,14 @@ def lacks_site(provider: Provider, values: Mapping[str, str]) -> bool:
     return bool(needed & provider.discover.set.keys() - values.keys())
 
 
-def _keep(tx: Tx, account: Account, kept: Mapping[str, str]) -> None:
+def _keep(tx: Tx, provider: Provider, account: Account, site: Mapping[str, str]) -> None:
+    """Keep the site in place of what was known of one; not if the account has another credential than was asked with:
+    it may have been connected again meanwhile, by somebody who works elsewhere."""
     found = account_store.get(tx, account.environment_id, account.id, lock=True)
-    if found is not None and found.subject == account.subject:
-        account_store.save(tx, found.but(kept={**found.kept, **kept}))
+    if found is not None and found.credential_version == account.credential_version:
+        names = provider.discover.set if provider.discover is not None else {}
+        rest = {name: value for name, value in found.kept.items() if name not in names}
+        account_store.save(tx, found.but(kept={**rest, **site}))
 
 
 def _words(provider: Provider, sites: tuple[dict[str, str], ...]) -> str:
@@ -78,4 +83,5 @@ def _words(provider: Provider, sites: tuple[dict[str, str], ...]) -> str:
     name = next(iter(provider.discover.set)) if provider.discover is not None else ""
     shown = ", ".join(" ".join(site.values()) for site in sites[:_MOST_NAMED])
     more = f" and {len(sites) - _MOST_NAMED} more" if len(sites) > _MOST_NAMED else ""
-    return f"the account reaches several sites of {provider.name}: set '{name}' in its api_config ({shown}{more})"
+    which = "several sites" if len(sites) > 1 else "another site"
+    return f"the account reaches {which} of {provider.name}: set '{name}' in its api_config ({shown}{more})"

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from holdfast.connections.settings import Changes
+from holdfast.events import Actor
 from holdfast.ids import opaque
 from holdfast.providers.entry import ConfigField, CredentialField
 from tests.api.scalekit.rest import ACCOUNTS, Rest, calling
@@ -85,6 +87,21 @@ async def test_what_a_provider_needs_besides_is_asked_for_once_there_is_a_creden
     made = await rest.create(name, mixed, authorization_details=half, api_config={"tenant": "acme"})
     assert made["api_config"] == {"tenant": "acme", "region": "eu"}
     assert (await rest.create(name, _user(), authorization_details=half, status=400))["code"] == 3
+
+
+async def test_what_the_connection_fixes_no_credential_says_otherwise(rest: Rest) -> None:
+    """Neither in api_config nor among the fields of the credential: it may be the host that this one goes to."""
+    domain = {"domain": ConfigField(label="Domain", required=True, pattern="[a-z.]+")}
+    connection = await typed_connection(rest.house, FIELDS, config=domain)
+    here, name, user = rest.house.environment_id, connection.name, _user()
+    changes = Changes(config={"domain": "acme.com"})
+    await rest.house.connections.update(here, name, "user", changes, Actor.system())
+    details = {"username": "ada", "password": "p"}
+    fields = {"static_auth": {"details": {**details, "domain": "evil.com"}}}
+    refused = await rest.create(name, user, authorization_details=fields, status=400)
+    assert "fixed for every account" in refused["message"]
+    fields = {"static_auth": {"details": {**details, "domain": "acme.com"}}}
+    assert (await rest.create(name, user, authorization_details=fields))["status"] == "ACTIVE"
 
 
 async def test_an_accounts_own_client_mints_its_tokens(rest: Rest) -> None:

@@ -63,6 +63,7 @@ def test_a_body_that_is_no_request_is_refused(web: httpx2.Client, body: str) -> 
         ("GET", "/api/v1/providers?filter.provider_type=CUSTOMISED", None, ["filter.provider_type"]),
         ("GET", "/api/v1/providers?filter.provider_type=custom", None, ["filter.provider_type"]),
         ("GET", "/api/v1/providers?filter.provider_type=99", None, ["filter.provider_type"]),
+        ("GET", "/api/v1/providers?filter.provider_type=--1", None, ["filter.provider_type"]),
         ("POST", "/api/v1/events/paginated", {"source": "ELSEWHERE"}, ["filter.source"]),
         ("POST", "/api/v1/events/paginated", {"source": 77}, ["filter.source"]),
         ("POST", "/api/v1/events/paginated", {"source": 1.5}, ["filter.source"]),

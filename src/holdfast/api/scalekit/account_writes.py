@@ -111,7 +111,7 @@ async def given_in(
     known = {**(before.config if before is not None else {}), **settings}
     sent = credential_in(details, effective, known)
     credential = sent.credential
-    check_settings(settings, effective, known={*known, *sent.config}, complete=credential is not None)
+    check_settings({**settings, **sent.config}, effective, known=known, complete=credential is not None)
     if isinstance(credential, OAuthCredential) and effective.connection.method == "oauth":
         if before is not None:
             before.authorised(now)  # raises before a refresh token is used up for nothing

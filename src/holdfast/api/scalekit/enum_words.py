@@ -66,7 +66,7 @@ def _is_known(value: Any, enum: Any) -> bool:
             return False
         case str():
             return value in enum.values_by_name or (
-                value.lstrip("-").isdecimal() and len(value) < 12 and int(value) in enum.values_by_number
+                value.removeprefix("-").isdecimal() and len(value) < 12 and int(value) in enum.values_by_number
             )
         case float():
             return value.is_integer() and int(value) in enum.values_by_number

@@ -7,7 +7,7 @@ body with it, so that what a request means and how it is refused is described th
 A server that offers it (`api.dispatch.AtOnce`) gives the request whole and takes the reply whole, without a task.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,6 @@ from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.warnings import warnings
 from holdfast.clock import iso
 from holdfast.tokens import Live, PlainAsk
-from holdfast.vault.sealed import CannotOpen
 
 if TYPE_CHECKING:
     from holdfast.access import Principal
@@ -82,11 +81,11 @@ class TokenLane:
         if found is not None:
             try:
                 live = self._plain.open(ask, found)
-            except CannotOpen:
-                live = None
-            if live is not None and not live.warnings:
+                body = _body(live) if live is not None and not live.warnings else None
+            except Exception:  # whatever it is: the others of the batch wait for their answers
+                body = None
+            if body is not None:
                 whole: Whole = scope[WHOLE]
-                body = _body(live)
                 if whole(scope, _HEADERS % (ask.request_id.encode(), len(body)), body):
                     metrics.REQUESTS.add(OPERATION, "200")
                     return
@@ -108,6 +107,7 @@ class TokenLane:
         """Answer with what `read` returns, or leave the request to the operations."""
         try:
             found = None if ask is None else await read(ask)
+            body = b"" if found is None else _body(found)
         except Exception as error:  # a stored token that was altered, no token just now, a database that went away
             await self.operations.refuse(send, error, ask.request_id if ask else "")
             return
@@ -115,7 +115,7 @@ class TokenLane:
             await self._rest(scope, _again(first, receive), send)
             return
         metrics.REQUESTS.add(OPERATION, "200")
-        await _answer(scope, send, ask.request_id, found)
+        await _answer(scope, send, ask.request_id, body, found.warnings)
 
     def _slug(self, scope: Scope) -> str | None:
         """Return the connection's name, of a path that the operations take for this one."""
@@ -181,8 +181,7 @@ def _body(found: Live) -> bytes:
     return _encode(TokenReply(active=True, access_token=token))
 
 
-async def _answer(scope: Scope, send: Send, request_id: str, found: Live) -> None:
-    body, words = _body(found), found.warnings
+async def _answer(scope: Scope, send: Send, request_id: str, body: bytes, words: Sequence[str]) -> None:
     whole: Whole | None = scope.get(WHOLE)
     if whole is not None and not words and whole(scope, _HEADERS % (request_id.encode(), len(body)), body):
         return
