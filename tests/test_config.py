@@ -50,6 +50,8 @@ def test_an_issuer_needs_a_client_and_one_secret(tmp_path: Path) -> None:
     assert load(issuer | in_file).read_oidc_client_secret() == "the-secret-9912"
     domains = load(issuer | secret | {"HOLDFAST_OIDC_DOMAINS": "example.com=viewer"}).oidc_domains
     assert domains == {"example.com": "viewer"}
+    written = {"HOLDFAST_OIDC_DOMAINS": "example.com=viewer, example.org=admin "}  # as `shown` writes them
+    assert load(issuer | secret | written).oidc_domains == {"example.com": "viewer", "example.org": "admin"}
     http = issuer | secret | {"HOLDFAST_OIDC_ISSUER": "http://127.0.0.1:4000"}
     assert load(http | {"HOLDFAST_DEV": "1"}).oidc_issuer
     for wrong in (

@@ -254,7 +254,7 @@ def _parse(variable: str, kind: str, text: str) -> Any:
         if kind.startswith("Path"):
             return Path(text)
         if kind.startswith("Mapping"):
-            return dict(pair.split("=", 1) for pair in text.split(",") if pair.strip())
+            return dict(pair.strip().split("=", 1) for pair in text.split(",") if pair.strip())
         return text
     except (KeyError, ValueError):
         raise Misconfigured(f"{variable} is not a valid {kind}: {text!r}") from None

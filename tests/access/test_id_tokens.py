@@ -16,6 +16,7 @@ from holdfast.access.administrators.id_token import (
     read_keys,
     signed_claims,
 )
+from holdfast.access.administrators.openid import _identity
 
 NOW, ISSUER = 1_800_000_000.0, "https://login.example.com"
 CLAIMS: dict[str, Any] = {
@@ -73,15 +74,18 @@ def test_claims_that_are_as_they_should_be(change: dict[str, Any]) -> None:
         ({"exp": None}, "has ended"),
         ({"exp": str(NOW + 300)}, "has ended"),
         ({"exp": True}, "has ended"),
+        ({"exp": 10**400}, "has ended"),
         ({"iat": NOW + 61}, "from the future"),
         ({"iat": None}, "from the future"),
         ({"nbf": NOW + 61}, "not valid yet"),
         ({"nbf": "soon"}, "not valid yet"),
         ({"nonce": "another"}, "another sign-in"),
         ({"nonce": None}, "another sign-in"),
+        ({"nonce": "\ud800"}, "another sign-in"),
         ({"sub": ""}, "names nobody"),
         ({"sub": 7}, "names nobody"),
         ({"sub": "x" * 256}, "names nobody"),
+        ({"sub": "x\0"}, "names nobody"),
     ],
 )
 def test_a_claim_that_is_not_is_refused(change: dict[str, Any], why: str) -> None:
@@ -127,7 +131,18 @@ def test_what_is_no_token_is_refused(text: str) -> None:
 def test_a_key_set_is_read_for_what_can_be_used_of_it() -> None:
     enciphering = RSA.as_dict(private=False) | {"use": "enc"}
     shared = {"kty": "oct", "k": "c2VjcmV0"}
-    document = {"keys": [enciphering, shared, {"kty": "RSA"}, {"kty": "NEW"}, None, 7, EC.as_dict(private=False)]}
+    odd = [{"kty": "RSA"}, {"kty": "NEW"}, {"kty": []}, None, 7]
+    document = {"keys": [enciphering, shared, *odd, EC.as_dict(private=False)]}
     assert [key.key_type for key in read_keys(document)] == ["EC"]
     for nothing in (None, [], {}, {"keys": None}, "keys"):
         assert read_keys(nothing) == ()
+
+
+def test_a_name_or_address_that_no_database_takes_is_none() -> None:
+    for text in ("a\0b@example.com", "a\ud800@example.com"):
+        found = _identity(ISSUER, {"sub": "7", "email": text, "email_verified": True, "name": text})
+        assert (found.email, found.claimed_email, found.name) == ("", "", "")
+    found = _identity(
+        ISSUER, {"sub": "7", "email": " Zoë@example.com", "email_verified": True, "name": "Zoë  Ångström"}
+    )
+    assert (found.email, found.name) == ("zoë@example.com", "Zoë Ångström")

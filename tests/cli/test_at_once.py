@@ -8,6 +8,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.api.dispatch import WHOLE, AtOnce
+from holdfast.cli import http_protocol
 from tests.cli.test_corked import _over_a_socket, _served
 
 
@@ -120,3 +121,25 @@ async def test_a_server_that_stops_answers_what_was_begun_and_says_close() -> No
     received = await asyncio.wait_for(reader.read(-1), 20)
     assert received.endswith(b" taken")
     writer.close()
+
+
+async def test_what_comes_of_a_request_after_its_reply_does_not_keep_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever is refused before the body was read may send the rest of it, and is then as idle as anybody."""
+
+    async def refusing(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    monkeypatch.setattr(http_protocol, "IDLE_SECONDS", 0.5)
+    async with _served(refusing) as port:
+        for rest in ((b"abc",), (b"a", b"b"), (b"abc\r\n",)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401")
+            for piece in rest:
+                writer.write(piece)
+                await asyncio.sleep(0.01)
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()

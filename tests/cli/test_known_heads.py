@@ -205,3 +205,15 @@ async def test_an_idle_connection_ends_and_a_busy_one_does_not(monkeypatch: pyte
         assert await asyncio.wait_for(line[0].read(-1), 20) == b""
         assert asyncio.get_running_loop().time() - began > 0.3
         line[1].close()
+
+
+async def test_an_empty_line_before_a_known_head_does_not_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9112 section 2.2: there are clients that send one, and it begins no head that must then come in time."""
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 1.0)
+    async with _served(Telling()) as port:
+        line = await asyncio.open_connection("127.0.0.1", port)
+        assert await _ask(line, _post(b"one")) == "at once /a ada one"
+        assert await _ask(line, b"\r\n", _post(b"two")) == "at once /a ada two"
+        await asyncio.sleep(1.5)
+        assert await _ask(line, _post(b"six")) == "at once /a ada six"
+        line[1].close()

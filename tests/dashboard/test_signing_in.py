@@ -8,11 +8,15 @@ import pytest
 
 from holdfast.access.administrators import Role, store
 from holdfast.app import build
+from holdfast.cli.serve import running
 from holdfast.clock import FrozenClock
 from holdfast.config import Config, with_address
 from holdfast.errors import Conflict, Refused
 from tests.dashboard.conftest import Place
 from tests.dashboard.person import PASSWORD, Person, owner_of
+from tests.storage.engines import fresh_url
+
+__all__ = ["fresh_url"]
 
 
 async def _sign_in(person: Person, email: str, password: str) -> httpx2.Response:
@@ -126,3 +130,13 @@ async def test_an_administrator_takes_no_owners_invitation_back(place: Place) ->
     assert [one.id for one in await database.transact(store.open_invitations)] == [invitation.id]
     assert await people.withdraw(invitation.id, place.owner)
     assert await database.transact(store.open_invitations) == []
+
+
+async def test_an_address_with_a_zero_byte_is_refused_like_any_other_mistake(fresh_url: str, tmp_path: Path) -> None:
+    """PostgreSQL takes no zero byte in a text, not even to look for one."""
+    async with running(Config(dev=True, data_dir=tmp_path, port=0, database=fresh_url)) as (holdfast, _):
+        async with httpx2.AsyncClient(base_url=holdfast.config.base_url) as anybody:
+            form = {"email": "a\0@example.com", "password": "correct horse battery"}
+            reply = await anybody.post("/dashboard/sign-in", data=form)
+    assert reply.status_code == 422
+    assert "cannot be read" in reply.text

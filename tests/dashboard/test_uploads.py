@@ -33,6 +33,7 @@ def test_a_files_bytes_come_through_as_they_are() -> None:
         b"nothing",
         b"--bound\r\n",
         _body(("Content-Disposition: form-data", b"x")),
+        _body(("Content-Disposition: form-data; name*", b"x")),
         _body(('Content-Disposition: form-data; name="x"', b"\xff")),
         _body(*[('Content-Disposition: form-data; name="x"', b"x")] * 30),
         b"".join(

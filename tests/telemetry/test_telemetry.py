@@ -211,9 +211,10 @@ def test_the_commands_do_not_load_opentelemetry() -> None:
     [
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf"),
         ({"PYTHONPATH": "{shadow}"}, "pip install 'holdfast[otel]'"),
+        ({"OTEL_ATTRIBUTE_COUNT_LIMIT": "many"}, "OTEL_ATTRIBUTE_COUNT_LIMIT must be a non-negative integer"),
         ({"OTEL_SDK_DISABLED": "true"}, ""),
     ],
-    ids=["another protocol", "no packages", "disabled"],
+    ids=["another protocol", "no packages", "an unreadable variable", "disabled"],
 )
 def test_a_server_that_cannot_send_serves_all_the_same(tmp_path: Path, env: dict[str, str], reason: str) -> None:
     shadow = tmp_path / "shadow"

@@ -282,3 +282,49 @@ def test_a_key_file_that_cannot_be_changed_is_left_as_it_was(tmp_path: Path) -> 
     with pytest.raises(Misconfigured, match="cannot change the key file"):
         keys.add(prepared=False)
     assert list(path.parent.iterdir()) == []
+
+
+async def test_a_key_that_is_retired_while_something_is_wrapped_with_it_wraps_nothing(house: House) -> None:
+    """One run has wrapped with the key and not written yet, when another makes a new one and retires it."""
+    await house.rotation.replace()
+    file = LocalKeyFile.load(house.config.key_path())
+    retired: list[str] = []
+
+    class Slow(LocalKeyFile):
+        async def wrap(self, data_key: bytes, context: bytes) -> bytes:
+            wrapped = await super().wrap(data_key, context)
+            if not retired:
+                retired.append(self.current_id)
+                await house.rotation.replace()
+                await house.rotation.retire(retired[0])
+            return wrapped
+
+    slow = Vault(house.database, Slow(house.config.key_path(), file.held, (0, 0)), house.clock)
+    await slow.start()
+    await Rotation(house.database, slow, file, house.clock, Actor("operator")).rewrap()
+    standing = await house.rotation.standing()
+    assert retired and set(standing.wraps) <= set(standing.held)
+    again = Vault(house.database, LocalKeyFile.load(house.config.key_path()), house.clock)
+    await again.start()
+
+
+async def test_an_older_copy_of_the_key_file_does_not_take_a_rotation_back(house: House, tmp_path: Path) -> None:
+    """It has the new key as a prepared one: it could unwrap everything, and wrap it with the key that was replaced."""
+    prepared = await house.rotation.prepare()
+    theirs = tmp_path / "their.key"
+    shutil.copy2(house.config.key_path(), theirs)
+    await house.rotation.replace()
+    await house.rotation.rewrap()
+    there = Vault(house.database, LocalKeyFile.load(theirs), house.clock)
+    await there.start()
+    with pytest.raises(Misconfigured, match="is an older copy"):
+        await Rotation(house.database, there, LocalKeyFile.load(theirs), house.clock, Actor("operator")).rewrap()
+    assert (await house.rotation.standing()).wraps == {prepared: 2}
+
+
+async def test_an_environment_made_meanwhile_gets_a_new_data_key_like_the_others(house: House) -> None:
+    other = Vault(house.database, LocalKeyFile.load(house.config.key_path()), house.clock)
+    await other.start()
+    await other.add_environment("01JNEWENVIRONMENT000000000")
+    await house.rotation.add_data_keys()
+    assert ("01JNEWENVIRONMENT000000000", 2) in (await house.rotation.standing()).seals

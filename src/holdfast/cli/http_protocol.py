@@ -93,7 +93,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """The scope of a request that the app took at once, out of the bytes that are being read."""
     _timer: asyncio.TimerHandle | None = None
     _idle_since: float | None = None
-    """By the loop's clock; None while something is to be read or answered."""
+    """By the loop's clock; None while a request is to be read or answered. What still comes of one that was answered
+    before it was whole is nobody's any more, and counts as nothing."""
     _in_head = True
     _head_bytes = 0
     _default: tuple[object, bytes] = (None, b"")
@@ -134,7 +135,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         whole = self._between
-        if whole and self._heads:
+        if whole and self._heads and not self._head_bytes:
             end = data.find(b"\r\n\r\n") + 4
             head = self._heads.get(data[:end])
             if head is not None and len(data) == end + head.length and self._came_again(head, data[end:]):
@@ -202,7 +203,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # An idle connection is ended by one timer, which looks how long it has been idle, and not by one for each reply.
 
     def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = None
+        """Called for whatever is received. What ends an idle time is a request: see where its parts are read."""
 
     def on_response_complete(self) -> None:
         if self.pipeline or self.transport.is_closing():
@@ -226,11 +227,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._between = False
-        self._begun = None
+        self._begun = self._idle_since = None
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._idle_since = None  # the reply before this may have ended within the head
         self._in_time()
         self.scope[WHOLE] = self._send_whole  # type: ignore[literal-required]
         super().on_headers_complete()

@@ -115,7 +115,10 @@ def begin_telemetry() -> None:
     except ImportError:
         _log.warning("telemetry_off", reason="the packages are not there: pip install 'holdfast[otel]'")
         return
-    telemetry.begin(Otlp())
+    try:
+        telemetry.begin(Otlp())
+    except ValueError as error:  # a standard variable that the SDK cannot read; it names the variable
+        _log.warning("telemetry_off", reason=str(error))
 
 
 def _stop_on_signals(server: Server) -> None:

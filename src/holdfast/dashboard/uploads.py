@@ -35,12 +35,16 @@ def read_multipart(content_type: str, body: bytes) -> dict[str, str | bytes]:
         raise _unreadable()
     fields: dict[str, str | bytes] = {}
     for count, part in enumerate(message.iter_parts()):
-        name = part.get_param("name", header="content-disposition")
+        try:
+            name = part.get_param("name", header="content-disposition")
+            is_file = part.get_filename() is not None
+        except (IndexError, ValueError):  # the parser's own, of a header that ends too early
+            raise _unreadable() from None
         data = part.get_payload(decode=True)
         if count >= MOST_PARTS or not isinstance(name, str) or not isinstance(data, bytes):
             raise _unreadable()
         try:
-            fields[name] = data if part.get_filename() is not None else data.decode()
+            fields[name] = data if is_file else data.decode()
         except UnicodeDecodeError:
             raise _unreadable() from None
     return fields

@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -59,7 +59,8 @@ class Vault:
     async def rotate(self, environment_id: str, *, headway: float = 0.0, also: Also = _nothing) -> int:
         """Make a new data key and return its version; `headway` seconds from now it is the one that seals. What the
         former ones sealed still opens. `also` is done in the same transaction."""
-        version = max(self._rings[environment_id].keys) + 1
+        await self.ready(environment_id)  # another process may have made it since this one has looked
+        version = max(self._ring(environment_id).keys) + 1
         await self._add_key(environment_id, version, headway, also)
         return version
 
@@ -68,19 +69,27 @@ class Vault:
         await self._load(None)
 
     async def rewrap(self, environment_id: str, version: int, wrapped: bytes, wrapped_by: str, also: Also) -> bool:
-        """Wrap a data key with the current key-encryption key, if it is wrapped as told. `also` as in `rotate`."""
+        """Wrap a data key with the current key-encryption key, if it is wrapped as told. `also` as in `rotate`.
+
+        Raises Misconfigured if the key file is behind the others'."""
         context = _context(environment_id, version)
         data_key = await self._provider.unwrap(wrapped, wrapped_by, context)
-        anew = await self._provider.wrap(data_key, context)
-        by = self._provider.current_id
+        while True:
+            anew = await self._provider.wrap(data_key, context)
+            by = self._provider.current_id
 
-        def work(tx: Connection) -> bool:
-            done = store.rewrap(tx, environment_id, version, was=wrapped, wrapped=anew, wrapped_by=by)
-            if done:
-                also(tx)
-            return done
+            def work(tx: Connection, anew: bytes = anew, by: str = by) -> bool:
+                in_use = store.wrapping(tx, SYSTEM)
+                done = store.rewrap(tx, environment_id, version, was=wrapped, wrapped=anew, wrapped_by=by)
+                if done:
+                    self._check_use(by, in_use)
+                    also(tx)
+                return done
 
-        return await self._database.transact(work)
+            try:
+                return await self._database.transact(work)
+            except _Retired:
+                continue
 
     def current_version(self, environment_id: str) -> int:
         """Return the data key that seals now."""
@@ -145,9 +154,7 @@ class Vault:
             def work(tx: Connection, wrapped: bytes = wrapped, by: str = by, at: float = at) -> bool:
                 in_use = store.wrapping(tx, SYSTEM)
                 store.add(tx, environment_id, version, wrapped, by, at, seals_at=at + headway if headway else 0.0)
-                # After the insertion, which waits for a retirement under way: see `store.lock`.
-                if not self._provider.check_use(by, in_use):
-                    raise _Retired
+                self._check_use(by, in_use)
                 also(tx)
                 return True
 
@@ -159,6 +166,12 @@ class Vault:
             except IntegrityError:  # another process was first, and its key is the one
                 break
         await self._load(environment_id)
+
+    def _check_use(self, key_id: str, in_use: Collection[str]) -> None:
+        """Raise _Retired for a key that is out of use, Misconfigured if our key file is behind. To be asked after what
+        it has wrapped is written, which waits for a retirement under way: see `store.lock`."""
+        if not self._provider.check_use(key_id, in_use):
+            raise _Retired
 
     async def _load(self, environment_id: str | None) -> None:
         for owner, version, wrapped, wrapped_by, seals_at in await self._database.transact(

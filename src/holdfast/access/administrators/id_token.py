@@ -43,9 +43,11 @@ def read_keys(document: object) -> tuple[Key, ...]:
     listed = document.get("keys") if isinstance(document, Mapping) else None
     found: list[Key] = []
     for item in listed if isinstance(listed, list) else []:
-        if not isinstance(item, Mapping) or item.get("kty") not in _KINDS or item.get("use", "sig") != "sig":
+        if not isinstance(item, Mapping) or item.get("use", "sig") != "sig":
             continue
         try:
+            if item.get("kty") not in _KINDS:
+                continue
             key = import_key({str(name): value for name, value in item.items()})
         except (JoseError, ValueError, TypeError, KeyError):
             continue
@@ -95,10 +97,10 @@ def check_claims(claims: Mapping[str, Any], *, issuer: str, client_id: str, nonc
         (made is not None and made - SKEW < now, "the ID token is from the future"),
         (begins is not None and begins - SKEW < now, "the ID token is not valid yet"),
         (
-            isinstance(said, str) and hmac.compare_digest(said.encode(), nonce.encode()),
+            isinstance(said, str) and hmac.compare_digest(said.encode(errors="replace"), nonce.encode()),
             "the ID token was made for another sign-in (nonce)",
         ),
-        (isinstance(subject, str) and 1 <= len(subject) <= 255, "the ID token names nobody"),
+        (isinstance(subject, str) and 1 <= len(subject) <= 255 and subject.isprintable(), "the ID token names nobody"),
     )
     for holds, message in rules:
         if not holds:
@@ -106,4 +108,6 @@ def check_claims(claims: Mapping[str, Any], *, issuer: str, client_id: str, nonc
 
 
 def _time(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    # Within what a float holds exactly: JSON has no bound, and a larger one is no time.
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
+    return float(value) if fits and isinstance(value, int | float) else None

@@ -274,12 +274,14 @@ class OpenId:
 
 def _identity(issuer: str, claims: Mapping[str, object]) -> Identity:
     email, name = claims.get("email"), claims.get("name")
-    claimed = email.strip().lower()[:320] if isinstance(email, str) else ""
+    # Not printable: also what no database takes, a zero byte and half a surrogate pair, both of which JSON can write.
+    claimed = email.strip().lower()[:320] if isinstance(email, str) and email.strip().isprintable() else ""
+    called = " ".join(name.split())[:100] if isinstance(name, str) else ""
     # Some issuers write the boolean as a string: https://docs.aws.amazon.com/cognito/latest/developerguide/userinfo-endpoint.html
     verified = claims.get("email_verified") in (True, "true")
     return Identity(
         subject=f"{issuer} {claims['sub']}",
         email=claimed if verified else "",
         claimed_email=claimed,
-        name=" ".join(name.split())[:100] if isinstance(name, str) else "",
+        name=called if called.isprintable() else "",
     )
