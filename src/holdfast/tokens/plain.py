@@ -73,6 +73,7 @@ class PlainReader:
         self._min_ttl = min_ttl
         self._waiting: list[tuple[PlainAsk, Answered]] = []
         self._batches: set[asyncio.Task[None] | None] = set()
+        self._under_way = self._crowd = 0
         self._most_batches = MOST_IN_FLIGHT[database.dialect]
         self._scopes: dict[tuple[str, str | None, str], tuple[list[str], list[str]]] = {}
 
@@ -90,7 +91,7 @@ class PlainReader:
         """As `read`, for whoever does not wait: `answered` is called with what was found, sealed, or with None. It must
         neither raise nor take long: the others of its batch come after it."""
         self._waiting.append((ask, answered))
-        if len(self._batches) < self._most_batches:
+        if len(self._batches) < self._most_batches and self._worth_a_batch():
             # It begins when whoever else has arrived in this turn of the loop waits as well.
             self._batches.add(asyncio.ensure_future(self._run()))
 
@@ -143,11 +144,25 @@ class PlainReader:
             not account.api_config,
         )
 
+    def _worth_a_batch(self) -> bool:
+        """Tell whether to go now. Beside a batch that is under way, only with a fair share of all who read: callers
+        come back in the crowds they were answered in, and a batch of one beside a batch of all the others serves nobody.
+        Who waits for more goes at the latest when that batch comes back."""
+        if not self._batches:
+            return True
+        return len(self._waiting) * self._most_batches >= self._crowd
+
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and (len(self._batches) == 1 or self._worth_a_batch()):
                 batch, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
-                answers = await self._look([ask for ask, _ in batch])
+                self._under_way += len(batch)
+                # As many as read at once of late; fewer are believed slowly, as most may be between two reads.
+                self._crowd = max(self._under_way + len(self._waiting), self._crowd * 15 // 16)
+                try:
+                    answers = await self._look([ask for ask, _ in batch])
+                finally:
+                    self._under_way -= len(batch)
                 metrics.READS.add("ok", by=len(answers) - answers.count(None))
                 for (_, answered), found in zip(batch, answers, strict=True):
                     answered(found)
