@@ -200,3 +200,8 @@ async def test_the_first_steps_tick_themselves(place: Place, owner: Person) -> N
     page = (await owner.get("/dashboard/default")).text
     assert page.count('class="ticked"') in (0, 2, 3)  # gone, once there are many accounts
     assert "What happened last" in page
+
+
+async def test_an_address_with_a_zero_byte_is_one_where_nothing_is(place: Place, owner: Person) -> None:
+    for path in ("/dashboard/a%00b", f"{E}/accounts/%00", f"{E}/accounts?q=a%00b", f"{E}/activity?user=%00"):
+        assert (await owner.get(path)).status_code == 404, path

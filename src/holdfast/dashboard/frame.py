@@ -236,6 +236,8 @@ class Frame:
         if signed_in is None:
             return self.to_sign_in(request)
         try:
+            if "\0" in request.scope["path"] or "%00" in request.scope["query_string"].decode("latin-1"):
+                raise NotFound("there is nothing at this address")  # no database takes a zero byte
             environment = await self._environment(request)
             form = await self.form_of(request, signed_in) if acting else FormData()
         except HoldfastError as error:

@@ -146,8 +146,8 @@ class PlainReader:
 
     def _worth_a_batch(self) -> bool:
         """Tell whether to go now. Beside a batch that is under way, only with a fair share of all who read: callers
-        come back in the crowds they were answered in, and a batch of one beside a batch of all the others serves nobody.
-        Who waits for more goes at the latest when that batch comes back."""
+        come back in the crowds they were answered in, and a batch of one beside a batch of the rest serves nobody. Who
+        waits for more goes at the latest when that batch comes back."""
         if not self._batches:
             return True
         return len(self._waiting) * self._most_batches >= self._crowd

@@ -88,6 +88,7 @@ class LocalKeyFile:
         except OSError as error:
             raise Misconfigured(f"cannot create the key file {path}: {error.strerror}") from None
         _write(handle, [HeldKey.new()])
+        _flush_folder(path)  # a key that seals must not be lost with the name of its file
         return cls.load(path)
 
     @classmethod
@@ -134,11 +135,7 @@ class LocalKeyFile:
                 raise
             _write(handle, held)
             beside.replace(place)
-            folder = os.open(place.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            _flush_folder(place)
         except OSError as error:
             beside.unlink(missing_ok=True)
             raise Misconfigured(f"cannot change the key file {self._path}: {error.strerror}") from None
@@ -179,6 +176,14 @@ class LocalKeyFile:
 def _stamp(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_ino, found.st_mtime_ns
+
+
+def _flush_folder(path: Path) -> None:
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _write(handle: int, held: Sequence[HeldKey]) -> None:
