@@ -113,8 +113,8 @@ class Journey:
 
 
 def new(what: str) -> str:
-    """Return a name that no other journey uses: `user_7`."""
-    return f"{what}_{next(_numbers)}"
+    """Return a name that no other journey uses: `user_j7`, which no test of another folder uses either."""
+    return f"{what}_j{next(_numbers)}"
 
 
 def query(url: str) -> dict[str, str]:
