@@ -178,6 +178,10 @@ ON CONFLICT DO NOTHING
 """  # noqa: S608
 
 
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+"""As entries are hashed: what is written so can be hashed as it lies there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Appending:
     """Entries by the hundred, for `Database.direct`: through SQLAlchemy each costs many times as much.
@@ -207,7 +211,7 @@ class Appending:
                 entry.user_id,
                 entry.organization_id,
                 entry.request_id,
-                msgspec.json.encode(entry.data).decode(),
+                _ENCODER.encode(entry.data).decode(),
             )
             for entry in self.new
         ]

@@ -1,6 +1,6 @@
-"""On PostgreSQL the entries of token reads are hashed by the database: to the same bytes as here."""
+"""On PostgreSQL the entries of token reads and proxied calls are hashed by the database: to the same bytes as here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -16,6 +16,30 @@ from tests.parts.postgres import Postgres
 
 ODD = ["user_1", "", 'a"b', "a\\b", "ünï ☃ 😀", "tab\tnew\nline\r\b\f", "\x01\x1f\x7f", "</script>", "a, b : c", "'"]
 READS = [{"connection": name, "method": "oauth"} for name in ("github", "my-crm_2", "x.y")]
+CALL: dict[str, object] = {
+    "connection": "github",
+    "method": "GET",
+    "host": "api.example.com",
+    "path": "/user",
+    "status": 200,
+    "ms": 12.0,
+    "sent": 0,
+    "received": 12345678901,
+}
+CALLS = [
+    CALL,
+    CALL | {"path": "/~a/[b]/%7Bc%7D;d=^`{|}!$&'()*+,:@ .", "ms": 1234567.8, "host": "[::1]", "method": "PROPFIND"},
+    CALL | {"path": "", "ms": 0.1, "status": 599, "sent": 7},
+]
+OTHER_CALLS = [
+    CALL | {"path": 'a"b'},
+    CALL | {"path": "a\\b"},
+    CALL | {"path": "/ü"},
+    CALL | {"path": "/\x7f\n"},
+    CALL | {"ms": 1e22},
+    CALL | {"status": None, "outcome": "not_sent"},
+    {},
+]
 OTHERS = [
     {"connection": "a b", "method": "oauth"},
     {"connection": 'q"', "method": "oauth"},
@@ -36,7 +60,7 @@ async def database(postgres: Postgres) -> AsyncIterator[Database]:
     postgres.drop(url)
 
 
-def _entry(at: float, user: str, data: dict[str, str], **other: object) -> Entry:
+def _entry(at: float, user: str, data: Mapping[str, object], **other: object) -> Entry:
     said = {
         "environment_id": "E" * 26,
         "id": new_id(),
@@ -57,18 +81,24 @@ async def test_what_the_database_hashes_is_what_is_hashed_here(database: Databas
     plain = [_entry(at, user, data) for at in times for user in ODD for data in READS]
     others = [_entry(times[1], user, data) for user in ODD for data in OTHERS]
     others += [
-        _entry(times[0], "u", READS[0], organization_id="org"),
-        _entry(times[0], "u", READS[0], actor=Actor("sdk_client", 'c"d')),
+        _entry(times[0], "u", READS[0], actor=Actor("administrator", 'c"d')),
         _entry(1e15 + 0.5, "u", READS[0]),
         _entry(1e-5, "u", READS[0]),
         _entry(times[0], "u", READS[0], action=Action.ACCOUNT_CONNECTED),
     ]
+    plain += [_entry(times[0], "u", READS[0], organization_id=odd, actor=Actor("sdk_client", 'c"d')) for odd in ODD]
+    calls = [_entry(at, "u", data, action=Action.PROXY_CALLED) for at in times for data in CALLS]
+    other_calls = [_entry(times[1], "u", data, action=Action.PROXY_CALLED) for data in OTHER_CALLS]
     odd = [
         _entry(times[0], "u", READS[0], actor=Actor("api_key", 'k"\\ü')),
         _entry(times[0], "u", READS[0], account_id=""),
     ]
-    made = [*plain[:50], *others, *plain[50:], *odd]
-    await database.transact(lambda tx: log.append(tx, *made))
+    made = [*plain[:50], *others, *plain[50:], *odd, *calls, *other_calls]
+    by_hand = [_entry(times[0], "u", CALL, action=Action.PROXY_CALLED)]  # its members in another order, with spaces
+    await database.transact(lambda tx: log.append(tx, *made[: -len(calls + other_calls)]))
+    await database.direct(log.Appending([*calls, *other_calls]))
+    await database.transact(lambda tx: log.append(tx, *by_hand))
+    made += by_hand
 
     rows = await database.transact(lambda tx: store.new(tx, -1, 2**62, 10_000))
     found = {one.id: one for one in map(store.hashed, rows)}
@@ -77,5 +107,5 @@ async def test_what_the_database_hashes_is_what_is_hashed_here(database: Databas
     positions = [one.position for one in map(store.hashed, rows)]
     assert positions == sorted(positions)
     by_database = {row[1] for row in rows if len(row) == 4}
-    assert {one.id for one in plain} <= by_database
-    assert not {one.id for one in others} & by_database
+    assert {one.id for one in [*plain, *calls]} <= by_database
+    assert not {one.id for one in [*others, *other_calls, *by_hand]} & by_database
