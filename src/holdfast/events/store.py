@@ -56,8 +56,10 @@ def _on_sqlite(_element: object, _compiler: object, **_kw: Any) -> str:
 
 
 IS_CALL = text("action IN ('proxy.called', 'tool.executed')")
-NO_READ = text("action <> 'credential.read'")
+NO_USE = text("action NOT IN ('credential.read', 'proxy.called')")
 """Of a partial index, and of a query that is to use it: word for word the same, or SQLite does not see it."""
+USES = frozenset({Action.CREDENTIAL_READ, Action.PROXY_CALLED})
+"""What apps do with an account, as often as they like."""
 
 entries = Table(
     "entries",
@@ -76,24 +78,25 @@ entries = Table(
     Column("data", Json, nullable=False),
     Column("arrival", Count, server_default=_drawn()),
 )
-# Reads of credentials are nearly all of the log, and an index is half of what writing one costs. By action nobody lists
-# them. By account, they would touch a page of their own each: there are as many such pages as accounts, and PostgreSQL
-# logs each page whole, once after a checkpoint. So there they are found through a summary of every 32 pages, which
-# VACUUM brings up to date and which costs a write nothing.
+# Reads of credentials and proxied calls are nearly all of the log, and an index is half of what writing one costs. By
+# action nobody lists them, but for calls, which have their own index. By account, they would touch a page of their
+# own each: there are as many such pages as accounts, and PostgreSQL logs each page whole, once after a checkpoint. So
+# there they are found through a summary of every 32 pages, which VACUUM brings up to date and which costs a write
+# nothing.
 Index(
     "ix_entries_action",
     entries.c.environment_id,
     entries.c.action,
     entries.c.arrival,
-    sqlite_where=NO_READ,
-    postgresql_where=NO_READ,
+    sqlite_where=NO_USE,
+    postgresql_where=NO_USE,
 )
 Index(
     "ix_entries_account",
     entries.c.environment_id,
     entries.c.account_id,
     entries.c.arrival,
-    postgresql_where=NO_READ,
+    postgresql_where=NO_USE,
 )
 Index("ix_entries_calls", entries.c.environment_id, entries.c.id, sqlite_where=IS_CALL, postgresql_where=IS_CALL)
 Index(
@@ -244,8 +247,8 @@ def list_entries(
         entries.c.action.in_([kind.action.value for kind in kinds]),
         or_(false(), *(_is_of(kind) for kind in kinds)),
     )
-    if all(kind.action is not Action.CREDENTIAL_READ for kind in kinds):
-        query = query.where(NO_READ)
+    if not any(kind.action in USES for kind in kinds):
+        query = query.where(NO_USE)
     if tx.dialect.name == "sqlite":
         query = query.where(entries.c.arrival.is_(None))  # so that the index, which goes on with the rowid, is used
     if up_to is not None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection as Tx
 from holdfast import ids
 from holdfast.events.entry import Entry
 from holdfast.events.names import Action
-from holdfast.events.store import NO_READ, NOTABLE, entries, entry_of, place_of, position_of
+from holdfast.events.store import IS_CALL, NO_USE, NOTABLE, USES, entries, entry_of, place_of, position_of
 
 MOST_LOOKED_THROUGH = 10_000
 """Rows behind one page: some tens of milliseconds. Where none of them fits, the reader is asked whether to go on."""
@@ -92,24 +92,28 @@ def _rows(
 
 
 def _is_everyday(look: Look) -> bool:
-    """Tell whether rows are read that no index but the primary key leads to in order: those are read by id."""
+    """Tell whether rows are read that only an index by id leads to in order: the calls' own, or the primary key."""
     frequent = FREQUENT.intersection(look.actions)
-    return not look.account_id and bool(frequent) and (len(look.actions) > 1 or Action.CREDENTIAL_READ in frequent)
+    return not look.account_id and bool(frequent) and (len(look.actions) > 1 or not USES.isdisjoint(frequent))
+
+
+def _only_calls(look: Look) -> bool:
+    return set(look.actions) == {Action.PROXY_CALLED}
 
 
 def _source(query: Select[Any], tx: Tx, look: Look) -> Select[Any]:
     """Choose the index that is read, by conditions that it knows."""
     if _is_everyday(look):
-        return query
+        return query.where(IS_CALL) if _only_calls(look) else query
     if tx.dialect.name == "sqlite":
         query = query.where(entries.c.arrival.is_(None))  # or the indexes are not seen to go on with the rowid
     if look.account_id:
-        if Action.CREDENTIAL_READ not in look.actions:
-            query = query.where(NO_READ)
+        if USES.isdisjoint(look.actions):
+            query = query.where(NO_USE)
         return query.where(entries.c.account_id == look.account_id)
     if not FREQUENT.intersection(look.actions):
         return query.where(NOTABLE)
-    return query.where(NO_READ, entries.c.action == next(iter(look.actions)).value)
+    return query.where(NO_USE, entries.c.action == next(iter(look.actions)).value)
 
 
 def _bounds(
@@ -136,7 +140,7 @@ def _id_bounds(look: Look, edge: str, backwards: bool) -> Iterator[ColumnElement
 def _has_filters(look: Look) -> bool:
     """Tell whether rows are passed over that the index read does not know to leave out."""
     only = next(iter(look.actions)) if len(look.actions) == 1 else None
-    known = only in FREQUENT and not look.account_id and not _is_everyday(look)
+    known = only in FREQUENT and not look.account_id and (not _is_everyday(look) or _only_calls(look))
     return bool(look.connection_id or look.actor_kind or look.actor_id or look.owner or (look.actions and not known))
 
 

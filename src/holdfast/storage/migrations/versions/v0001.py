@@ -364,15 +364,15 @@ def upgrade() -> None:
         "entries",
         ["environment_id", "account_id", "arrival"],
         unique=False,
-        postgresql_where=sa.text("action <> 'credential.read'"),
+        postgresql_where=sa.text("action NOT IN ('credential.read', 'proxy.called')"),
     )
     op.create_index(
         "ix_entries_action",
         "entries",
         ["environment_id", "action", "arrival"],
         unique=False,
-        sqlite_where=sa.text("action <> 'credential.read'"),
-        postgresql_where=sa.text("action <> 'credential.read'"),
+        sqlite_where=sa.text("action NOT IN ('credential.read', 'proxy.called')"),
+        postgresql_where=sa.text("action NOT IN ('credential.read', 'proxy.called')"),
     )
     op.create_index(
         "ix_entries_calls",
