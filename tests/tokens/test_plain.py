@@ -15,6 +15,8 @@ from holdfast.connections.settings import Changes, NewConnection
 from holdfast.errors import Conflict, Unauthenticated
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
+from holdfast.events.sealing import store as sealing
+from holdfast.events.sealing.seal import entry_hash
 from holdfast.ids import opaque
 from holdfast.storage import Connection as Tx
 from holdfast.storage.engine import open_database
@@ -297,3 +299,16 @@ async def test_a_database_that_is_gone_answers_no_plain_read(house: House, tmp_p
     assert await asyncio.gather(*(reader.read(ask) for _ in range(3))) == [None] * 3
     await database.close()
     assert await reader.read(ask) is None
+
+
+async def test_the_entry_is_written_as_it_is_hashed(plain: Plain) -> None:
+    database = plain.house.holdfast.database
+    account = await plain.account()
+    assert await plain.read(account.owner.user_id)
+    (read,) = await plain.reads(account)
+
+    position = (await database.transact(lambda tx: log.by_ids(tx, read.environment_id, [read.id])))[read.id][0]
+    (row,) = await database.transact(lambda tx: sealing.new(tx, position - 1, position, 1))
+    assert sealing.hashed(row).hash == entry_hash(read)
+    if database.dialect == "postgresql":
+        assert row == sealing.hashed(row), "the database has hashed it where it lies"

@@ -58,6 +58,7 @@ class PostgresDatabase:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=POOL_SECONDS,
+            pool_use_lifo=True,  # what a connection used last is still in its caches
             hide_parameters=True,
         )
         self._running: set[asyncio.Task[Any]] = set()
