@@ -141,7 +141,12 @@ async def test_the_page_that_was_asked_for_is_where_it_leads(house: House) -> No
     [begin] = re.findall(r'href="(/dashboard/sign-in/begin[^"]*)"', page.text)
     landed = await house.follow(browser, await house.answer_for("edsger", browser, begin=begin))
     assert landed.url == f"{house.base}/dashboard/default/accounts"
-    for where in ("https://evil.example/", "//evil.example/dashboard/", "/dashboard\\..\\x"):
+    for where in (
+        "https://evil.example/",
+        "//evil.example/dashboard/",
+        "/dashboard\\..\\x",
+        "/dashboard/" + "a" * 3000,
+    ):
         begin = "/dashboard/sign-in/begin?" + urlencode({"next": where})
         landed = await house.follow(other := Browser(), await house.answer_for("edsger", other, begin=begin))
         assert landed.url == f"{house.base}/dashboard/default", where

@@ -349,8 +349,15 @@ def _fields(body: bytearray) -> list[tuple[str, str | UploadFile]]:
     return list[tuple[str, str | UploadFile]](fields)
 
 
+LONGEST_NEXT = 500
+
+
 def next_page(text: str) -> str:
-    """Return a page of the dashboard, or "" for anything else: a sign-in leads nowhere but here."""
+    """Return a page of the dashboard, or "" for anything else: a sign-in leads nowhere but here.
+
+    None has a path as long as `LONGEST_NEXT`, which a sign-in elsewhere has to carry in a cookie."""
+    if len(text) > LONGEST_NEXT:
+        return ""
     try:
         parts = urlsplit(text)
     except ValueError:
