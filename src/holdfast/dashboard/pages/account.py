@@ -87,7 +87,8 @@ class AccountPages:
         account, effective = await self._keeping.get(visit.environment_id, visit.path["id"])
         if account.grant is None:
             raise Unprocessable("there is nothing to refresh this account with")
-        outcome = await self._refresher.refresh(account, force=True)
+        actor = visit.signed_in.administrator.actor()
+        outcome = await self._refresher.refresh(account, force=True, actor=actor)
         if isinstance(outcome, Refreshed):
             return self._frame.done(visit, f"accounts/{account.id}", "refreshed")
         error = Unprocessable(_told(outcome, effective.provider.name))
