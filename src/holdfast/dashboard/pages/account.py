@@ -115,7 +115,7 @@ class AccountPages:
 
     async def _ask(self, visit: Visit, act: str) -> Response:
         account, effective = await self._keeping.get(visit.environment_id, visit.path["id"])
-        facts = {"account": account, "provider": effective.provider, "act": act}
+        facts: dict[str, Any] = {"account": account, "provider": effective.provider, "act": act}
         return self._frame.page(visit, "account_ask.html", **facts, told=is_told(account, effective, wire=True))
 
     async def disconnect(self, visit: Visit) -> Response:
