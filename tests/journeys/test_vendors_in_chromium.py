@@ -48,7 +48,9 @@ async def test_a_user_connects_cannot_come_back_as_somebody_else_and_disconnects
             await page.wait_for_url(f"{base}/**")
             assert heading in await page.inner_text("h1")
             if person == other:
-                assert "another account than the one that was connected before" in await page.inner_text("main")
+                told = await page.inner_text("main")
+                assert "another account than the one that was connected before" in told
+                assert f"\n\nThis connection belongs to '{mine}', and the provider says you are '{other}'" in told
                 await page.screenshot(path=SCREENS / f"another-person-{vendor}.png", full_page=True)
             held = await sdk.pipes.get_user_connected_account("user_1", vendor)
             assert (held.account_identifier, held.state) == (mine, "connected")
