@@ -292,6 +292,8 @@ async def test_while_a_secret_rotates_the_old_and_the_new_one_pass(desk: Desk, h
     for dialect, verify, events in (
         ("workos", verify_workos, WORKOS_EVENTS),
         ("both", verify_standard, WORKOS_EVENTS),
+        ("scalekit", verify_scalekit, SCALEKIT_EVENTS),
+        ("scalekit", verify_standard, SCALEKIT_EVENTS),
     ):
         receiver = await hook(verify)
         endpoint = await desk.endpoint(receiver, dialect=dialect, events=events)
