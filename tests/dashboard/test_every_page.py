@@ -14,7 +14,7 @@ from holdfast.cli.serve import running
 from holdfast.config import Config
 from holdfast.dashboard import Dashboard
 from holdfast.doors import dashboard_parts, user_pages
-from tests.dashboard.furniture import Furnished, furnish
+from tests.dashboard.furniture import BASE, Furnished, furnish
 from tests.parts.browser import chromium
 
 if TYPE_CHECKING:
@@ -103,6 +103,92 @@ async def test_every_page_is_accessible_fits_and_weighs_little(
             ]
     print(f"heaviest, {scheme}: {heaviest[0]} bytes, {heaviest[1]}")
     assert heaviest[0] > 10_000, "nothing was weighed"
+    assert faults == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+async def test_every_answer_to_a_form_is_accessible_and_fits(
+    server: tuple[Holdfast, Furnished], node_modules: Path, scheme: Any, width: int
+) -> None:
+    """Pages that no address leads to: links and secrets that are shown once, questions, the wizard's steps, and forms
+    that come back with what was wrong."""
+    holdfast, furnished = server
+    axe = (node_modules / "axe-core" / "axe.min.js").read_text()
+    accounts = furnished.dashboard["/dashboard/{environment}/accounts/{id}"]
+    [endpoint] = furnished.dashboard["/dashboard/{environment}/webhooks/{id}"]
+    connection = furnished.dashboard["/dashboard/{environment}/connections/{id}"][0]
+    new_connection = furnished.dashboard["/dashboard/{environment}/connections/new/{slug}"][0]
+    answers: list[tuple[str, dict[str, str], str, str]] = [
+        (accounts[4], {}, ".head form[action$='/link'] button", "[data-live]"),
+        (accounts[0], {"#metadata": "no pair"}, "text=Save", "#metadata-problem"),
+        (accounts[3], {}, "form[action$='/link'] button", "[data-live]"),
+        (f"{BASE}/accounts", {}, "text=Suspend…", "#chosen-problem"),
+        (f"{BASE}/accounts?q=user", {"[name=all]": "tick"}, "text=Delete…", "text=Delete them"),
+        (connection, {}, "text=Test it", ".checks"),
+        (connection, {"#client_id": "another"}, "text=Save", "#client_secret-problem"),
+        (
+            new_connection,
+            {"#client_id": "x", "#more_scopes": 'a"b'},
+            "text=Make the connection",
+            "#client_secret-problem",
+        ),
+        (endpoint, {}, "text=Show it", "text=whsec_"),
+        (f"{BASE}/webhooks/new", {"#url": "https://u@x.example"}, "text=Make the endpoint", "[id$=-problem]"),
+        (f"{BASE}/keys", {"#name": scheme}, "text=Make a key", "text=Your new API key"),
+        (f"{BASE}/keys", {"#client_name": scheme}, "text=Make a client", "text=Your new SDK client"),
+        (f"{BASE}/people", {"#email": f"{scheme}@example.com"}, "text=Make a link", "text=A link for"),
+        (f"{BASE}/settings", {"#unused_days": "30"}, "text=Show what it would take now", "text=would be deleted"),
+        (f"{BASE}/settings", {"#unused_days": "x"}, "text=Show what it would take now", "#unused_days-problem"),
+        (f"{BASE}/settings/branding", {"#accent": "blue"}, "form button.primary", "#accent-problem"),
+        (
+            f"{BASE}/me",
+            {"#old_password": "x", "#password": "y" * 12},
+            "form button.primary",
+            "#old_password-problem",
+        ),
+    ]
+    steps = (
+        {},
+        {"#authorization_url": "https://b.example/a", "#token_url": "https://b.example/t"},
+        {},
+        {"#scope_help": "two words = x"},
+    )
+    faults: list[str] = []
+    async with chromium() as browser:
+        context = await _context(browser, holdfast, furnished, color_scheme=scheme, width=width)
+        context.set_default_timeout(15_000)
+        page = await context.new_page()
+
+        async def judge(name: str) -> None:
+            if not await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
+                faults.append(f"{name}: wider than the screen")
+            await page.screenshot(path=SCREENS / f"answer-{re.sub('[^a-z]+', '-', name)}-{scheme}.png", full_page=True)
+            await page.evaluate(f"{axe}; undefined")
+            found = await page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations)")
+            faults.extend(
+                f"{name}: {one['id']}: {one['nodes'][0]['html'][:150]}"
+                for one in found
+                if one["impact"] in ("serious", "critical")
+            )
+
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        for number, (path, fields, press, appears) in enumerate(answers):
+            await page.goto(holdfast.config.base_url + path)
+            for field, value in fields.items():
+                await (page.check(field) if value == "tick" else page.fill(field, value))
+            await page.evaluate("document.querySelectorAll('form').forEach((one) => { one.noValidate = true; })")
+            await page.click(f"main >> {press} >> nth=0")
+            await page.wait_for_selector(appears)
+            await judge(f"{chr(97 + number)} {appears}")
+        await page.goto(f"{holdfast.config.base_url}{BASE}/providers/custom/new")
+        await page.fill("#name", f"Beacon {scheme}")
+        for number, filled in enumerate(steps):
+            for field, value in filled.items():
+                await page.fill(field, value)
+            await page.click("main form button.primary")
+            await page.wait_for_selector(f".steps li:nth-child({min(number + 2, 4)})[aria-current]")
+            await judge(f"wizard {chr(97 + number)}")
+        assert await page.is_visible("#scope_help-problem"), "the last step told what was wrong"
     assert faults == []
 
 

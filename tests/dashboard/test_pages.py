@@ -107,6 +107,11 @@ async def test_a_refresh_that_is_refused_says_what_to_do(place: Place, owner: Pe
     assert 'role="alert"' in reply.text
     assert "Its owner has to connect it again" in reply.text
     assert await _status(place, account.id) is Status.EXPIRED
+    assert "Ada Lovelace could not refresh the token" in reply.text
+    assert "Refresh now" not in reply.text, "what is over is not asked about again"
+    again = await owner.post(f"{E}/accounts/{account.id}/refresh")
+    assert again.status_code == 422
+    assert 'role="alert"' in again.text
 
 
 async def test_a_link_is_on_one_answer_and_in_no_address(place: Place, owner: Person, viewer: Person) -> None:
@@ -132,8 +137,11 @@ async def test_a_link_is_on_one_answer_and_in_no_address(place: Place, owner: Pe
 
 async def test_many_are_asked_about_then_done_and_watched(place: Place, owner: Person) -> None:
     accounts = [await place.account(f"user_many_{n}") for n in range(3)]
-    nobody = await owner.post(f"{E}/accounts/many", {"act": "suspend"})
+    nobody = await owner.post(f"{E}/accounts/many", {"act": "suspend", "q": "user_many_"})
     assert nobody.status_code == 422
+    assert 'id="chosen-problem"' in nobody.text
+    assert 'value="user_many_"' in nobody.text
+    assert nobody.text.count('name="account"') == 3
     everything = await owner.post(f"{E}/accounts/many", {"act": "delete", "all": "1"})
     assert everything.status_code == 422  # no filter: not offered
     asked = await owner.post(f"{E}/accounts/many", {"act": "suspend", "all": "1", "q": "user_many_"})

@@ -12,6 +12,9 @@ import sqlalchemy
 from bench.seed import Seed, seed
 from sqlalchemy import event
 
+from holdfast.access import store as access_store
+from holdfast.access.principal import ApiKey, KeyKind
+from holdfast.access.redirects import RedirectUri
 from holdfast.accounts import store as account_store
 from holdfast.accounts.store import Listing
 from holdfast.app import Holdfast
@@ -74,8 +77,17 @@ async def many(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
             for number, one in enumerate(found)
         ]
         await holdfast.database.transact(lambda tx: log.append(tx, *entries))
+        await holdfast.database.transact(lambda tx: _keys_and_addresses(tx, environment, now))
         async with await person(holdfast, await owner_of(holdfast)) as owner:
             yield holdfast, owner, found[0].id
+
+
+def _keys_and_addresses(tx: sqlalchemy.Connection, environment: str, now: float) -> None:
+    for number in range(300):
+        name = f"job-{number}"
+        kind: KeyKind = "key" if number % 2 else "client"
+        access_store.add_key(tx, ApiKey(environment, new_id(), name, f"hash-{number}", "0000", now, kind=kind))
+        access_store.add_redirect_uri(tx, RedirectUri(environment, new_id(), f"https://{name}.example.com/", now))
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -93,6 +105,22 @@ async def test_lists_are_full_pages_that_lead_on(many: tuple[Holdfast, Person, s
         reply = await owner.get(f"/dashboard/default/{path}")
         assert 20 <= reply.text.count("<tr>") <= MOST_ROWS
         assert "after=" in reply.text
+
+
+@pytest.mark.parametrize(("path", "found"), [("keys", r"job-\d+"), ("settings", r"//job-\d+")])
+async def test_what_is_not_on_the_first_page_is_on_a_further_one(
+    many: tuple[Holdfast, Person, str], path: str, found: str
+) -> None:
+    _, owner, _ = many
+    seen, waiting, looked = set[str](), [f"/dashboard/default/{path}"], set[str]()
+    while waiting:
+        address = waiting.pop()
+        text = (await owner.get(address)).text
+        looked.add(address)
+        seen |= set(re.findall(found, text))
+        links = re.findall(r'href="([^"#]+)(?:#[^"]*)?">(?:Older|Further) →', text)
+        waiting += [one for one in links if one not in looked]
+    assert len(seen) == 300
 
 
 @pytest.mark.parametrize("path", PAGES)

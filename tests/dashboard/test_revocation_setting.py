@@ -46,6 +46,11 @@ async def test_the_setting_is_shown_kept_and_told_of(sqlite_desk: Desk) -> None:
             client_ref=effective.client_ref,
         )
     )
+    for act in ("disconnect", "delete"):
+        assert "Sandbox is asked to end its access too" in words(await desk.get(f"accounts/{account.id}/{act}"))
+    await desk.send(page, path, client_id=holdfast.sandbox.client_id, revokes="never")
+    assert "Sandbox itself is not told" in words(await desk.get(f"accounts/{account.id}/disconnect"))
+    await desk.send(page, path, client_id=holdfast.sandbox.client_id, revokes="always")
     await desk.send(page, f"accounts/{account.id}/delete")
     for _ in range(200):
         if "ended the account's access at the provider sandbox" in words(await desk.get("activity")):

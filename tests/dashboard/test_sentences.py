@@ -24,6 +24,8 @@ def test_no_action_is_without_words_and_a_group(action: Action) -> None:
 def test_members_of_the_data_are_named_in_the_sentence() -> None:
     called = _entry(Action.PROXY_CALLED, method="GET", path="/user", status=200)
     assert sentences.sentence(called) == "called GET /user through the proxy: 200"
+    shown = _entry(Action.WEBHOOK_ENDPOINT_CHANGED, url="https://a.example", what="secret_shown")
+    assert sentences.sentence(shown) == "changed the webhook endpoint https://a.example: secret shown"
     failed = _entry(Action.TOKEN_REFRESH_FAILED, detail="The provider did not answer.")
     assert sentences.sentence(failed) == "could not refresh the token: The provider did not answer"
 

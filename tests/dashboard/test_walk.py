@@ -73,6 +73,7 @@ async def test_from_first_start_to_a_connected_account_by_clicking(tmp_path: Pat
         assert "gave consent at the provider" in await page.inner_text(".line >> nth=0")
         await page.click("button:has-text('Refresh now')")
         assert "has a new token" in await page.inner_text(".flash")
+        assert "Ada Lovelace refreshed the token" in await page.inner_text(".line > li >> nth=0")
         await _shot(page, "5-account")
         await page.click("nav >> text=Overview")
         assert await page.locator(".checks .ticked").count() == 2

@@ -91,6 +91,22 @@ async def test_filters_add_up(database: Database, environment_id: str, look: Loo
     assert [" ".join(one) for one in await _look(database, environment_id, look)] == wanted
 
 
+async def test_of_one_account_a_refresh_by_hand_is_shown_and_those_by_themselves_are_not(
+    database: Database, environment_id: str
+) -> None:
+    await _story(database, environment_id)
+    about: dict[str, Any] = {"account_id": "acc1", "connection_id": "con", "user_id": "user1"}
+    plan = [
+        _entry(environment_id, T0 + 50, Action.TOKEN_REFRESHED, ADA, **about),
+        _entry(environment_id, T0 + 51, Action.TOKEN_REFRESHED, Actor.system(), **about),
+        _entry(environment_id, T0 + 52, Action.TOKEN_REFRESHED, ADA, **{**about, "account_id": "acc0"}),
+    ]
+    await _write(database, plan)
+    found = await database.transact(lambda tx: browse(tx, environment_id, Look(account_id="acc1"), limit=50))
+    assert [entry.id for entry in found.entries][:1] == [plan[0].id]
+    assert [entry.action.value for entry in found.entries[1:]] == ["account.suspended", "account.connected"]
+
+
 @pytest.mark.parametrize("look", [Look(), Look(actions=[Action.CREDENTIAL_READ])], ids=["notable", "everyday"])
 async def test_pages_go_both_ways_without_a_gap(database: Database, environment_id: str, look: Look) -> None:
     action = Action.CREDENTIAL_READ if look.actions else Action.ACCOUNT_CONNECTED

@@ -34,6 +34,25 @@ async def test_a_rotated_refresh_token_replaces_the_old_one(house: House) -> Non
     assert isinstance(await house.holdfast.refresher.refresh(stored), Refreshed)
 
 
+async def test_whoever_asked_for_a_refresh_is_named_in_its_entry(house: House) -> None:
+    _, account = await house.expired()
+    ada = Actor("administrator", "ada")
+    assert isinstance(await house.holdfast.refresher.refresh(account, force=True, actor=ada), Refreshed)
+    assert isinstance(await house.holdfast.refresher.refresh(await house.stored(account), actor=ada), Refreshed)
+    assert isinstance(await house.holdfast.refresher.refresh(await house.stored(account)), Refreshed)
+    house.sandbox.revoke()
+    outcome = await house.holdfast.refresher.refresh(await house.stored(account), force=True, actor=ada)
+    assert isinstance(outcome, NeedsReauthorization)
+    told = [(entry.action, entry.actor) for entry in (await house.entries(account))[1:]]
+    assert told == [
+        (Action.TOKEN_REFRESHED, ada),
+        (Action.TOKEN_REFRESHED, ada),
+        (Action.TOKEN_REFRESHED, Actor.system()),
+        (Action.TOKEN_REFRESH_FAILED, ada),
+        (Action.ACCOUNT_REAUTHORIZATION_NEEDED, Actor.system()),
+    ]
+
+
 async def test_a_grant_is_dead_when_it_was_refused_twice_with_a_pause_between(house: House) -> None:
     _, account = await house.expired()
     house.sandbox.revoke()

@@ -30,6 +30,7 @@ from tests.webhooks.receiver import Receiver, Verify, never, sometimes, verify_s
 from tests.webhooks.told import SCALEKIT_EVENTS, WORKOS_EVENTS, told
 
 DISCONNECTED = Action.ACCOUNT_DISCONNECTED
+ADA = Actor("administrator", "ada")
 
 
 class Mixed:
@@ -267,13 +268,20 @@ async def test_a_delivery_is_given_up_after_its_retries_and_can_be_replayed(
         assert [(one.status, one.attempts) for one in await desk.deliveries(endpoint)] == [("dead", 3), ("dead", 3)]
         assert await desk.figures(endpoint) == (0, 6, 2)
         receiver.trouble = None
-        assert await desk.holdfast.replay.failed(desk.environment_id, endpoint.id) == 2
+        assert await desk.holdfast.replay.failed(desk.environment_id, endpoint.id, ADA) == 2
         await desk.until_done(endpoint)
         assert [event["event"].rpartition(".")[2] for event in receiver.taken] == ["connected", "disconnected"]
         one = (await desk.deliveries(endpoint))[0]
-        await desk.holdfast.replay.one(desk.environment_id, one.id)
+        await desk.holdfast.replay.one(desk.environment_id, one.id, ADA)
         with pytest.raises(Conflict):
-            await desk.holdfast.replay.one(desk.environment_id, one.id)
+            await desk.holdfast.replay.one(desk.environment_id, one.id, ADA)
+        entries = await desk.holdfast.database.transact(
+            lambda tx: log.list_entries(
+                tx, desk.environment_id, kinds=[Kind(Action.WEBHOOK_ENDPOINT_CHANGED)], limit=100
+            )
+        )
+        told_of = [(entry.data["what"], entry.actor) for entry in entries if "sent again" in entry.data["what"]]
+        assert told_of == [("2 deliveries sent again", ADA), ("1 delivery sent again", ADA)]
         await desk.until_done(endpoint)
         assert [event["id"] for event in receiver.taken].count(receiver.taken[0]["id"]) == 2, "marked by its id"
         shown = await desk.holdfast.replay.page(desk.environment_id, endpoint.id, limit=1)
@@ -284,6 +292,8 @@ async def test_while_a_secret_rotates_the_old_and_the_new_one_pass(desk: Desk, h
     for dialect, verify, events in (
         ("workos", verify_workos, WORKOS_EVENTS),
         ("both", verify_standard, WORKOS_EVENTS),
+        ("scalekit", verify_scalekit, SCALEKIT_EVENTS),
+        ("scalekit", verify_standard, SCALEKIT_EVENTS),
     ):
         receiver = await hook(verify)
         endpoint = await desk.endpoint(receiver, dialect=dialect, events=events)

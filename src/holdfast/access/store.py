@@ -1,5 +1,6 @@
 """Tables of the access room and all their SQL."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Index, Row, UniqueConstraint, delete, func, insert, select, update
@@ -165,6 +166,28 @@ def key_by_id(tx: Connection, environment_id: str, key_id: str) -> ApiKey | None
 def list_keys(tx: Connection, environment_id: str, kind: KeyKind = "key") -> list[ApiKey]:
     mine = (api_keys.c.environment_id == environment_id) & (api_keys.c.kind == kind)
     return [_key(row) for row in tx.execute(select(api_keys).where(mine).order_by(api_keys.c.id))]
+
+
+def newest_keys(
+    tx: Connection, environment_id: str, kind: KeyKind = "key", *, limit: int, before: str | None = None
+) -> list[ApiKey]:
+    """Return keys, newest first, revoked ones among them. `before`: an id, exclusive."""
+    query = select(api_keys).where(api_keys.c.environment_id == environment_id, api_keys.c.kind == kind)
+    if before is not None:
+        query = query.where(api_keys.c.id < before)
+    return [_key(row) for row in tx.execute(query.order_by(api_keys.c.id.desc()).limit(limit))]
+
+
+def key_names(tx: Connection, environment_id: str, key_ids: Collection[str]) -> dict[str, str]:
+    """Return what these keys and clients are called, by id; those that are none are left out."""
+    mine = (api_keys.c.environment_id == environment_id) & api_keys.c.id.in_(key_ids)
+    return {row.id: row.name for row in tx.execute(select(api_keys.c.id, api_keys.c.name).where(mine))}
+
+
+def has_key(tx: Connection, environment_id: str) -> bool:
+    """Tell whether an API key is in force."""
+    mine = (api_keys.c.environment_id == environment_id) & (api_keys.c.kind == "key")
+    return tx.execute(select(api_keys.c.id).where(mine, api_keys.c.revoked_at.is_(None)).limit(1)).first() is not None
 
 
 def add_key(tx: Connection, key: ApiKey) -> None:

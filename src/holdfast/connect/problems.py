@@ -33,14 +33,24 @@ def problem_facts(look: Look, code: str, message: str) -> dict[str, Any]:
     """Return what the failure page says. A code without words of its own is told by its message, in English."""
     known = look.words.has(f"failure.{code}")
     denied = code == "access_denied"
+    from_provider = known and code not in _NOT_THE_PROVIDERS
+    details = message if message and message not in _OURS and (code in _DETAILED or not known) else ""
     return {
         "title": look.words("failed.denied_title" if denied else "failed.title"),
         "message": look.words(f"failure.{code}", app=look.app) if known else "",
-        "details": message if message and message not in _OURS and (code in _DETAILED or not known) else "",
-        "from_provider": known and code not in _NOT_THE_PROVIDERS,
+        "details": details if from_provider else _sentence(details),
+        "from_provider": from_provider,
         "code": code,
         "denied": denied,
     }
+
+
+def _sentence(words: str) -> str:
+    """Return a message of ours as a person reads it: it begins large and ends with a full stop. One that begins with
+    the name of a field is for developers, who look for it as it is."""
+    if "_" in words.partition(" ")[0]:
+        return words
+    return words[:1].upper() + words[1:] + ("" if not words or words[-1] in ".!?" else ".")
 
 
 def field_faults(

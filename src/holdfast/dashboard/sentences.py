@@ -106,6 +106,8 @@ class _Members(dict[str, str]):
 def sentence(entry: Entry) -> str:
     """Return what was done, without who: `suspended the account`. A member that an entry lacks leaves no trace."""
     told = _Members({name: str(value)[:_LONGEST] for name, value in entry.data.items() if value not in (None, "")})
+    if "what" in told:
+        told["what"] = told["what"].replace("_", " ")
     text = WORDS[entry.action].sentence.format_map(told)
     return " ".join(text.split()).rstrip(":. ").removesuffix("()").strip()
 

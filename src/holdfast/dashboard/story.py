@@ -37,15 +37,16 @@ class Story:
     ) -> tuple[list[Line], Found]:
         def work(tx: Tx) -> tuple[list[Line], Found]:
             found = browse(tx, environment_id, look, limit=limit, after=after, before=before)
-            return told(found.entries, names_of(tx, environment_id)), found
+            return told(found.entries, names_of(tx, environment_id, found.entries)), found
 
         return await self._database.transact(work)
 
 
-def names_of(tx: Tx, environment_id: str) -> dict[str, str]:
-    """Return what administrators, keys and clients are called, by id."""
-    keys = [*access_store.list_keys(tx, environment_id), *access_store.list_keys(tx, environment_id, "client")]
-    return {key.id: key.name for key in keys} | {one.id: one.name for one in people_store.everyone(tx)}
+def names_of(tx: Tx, environment_id: str, entries: Sequence[Entry]) -> dict[str, str]:
+    """Return what the administrators, keys and clients who did this are called, by id."""
+    keys = {entry.actor.id for entry in entries if entry.actor.kind == "api_key"}
+    people = {one.id: one.name for one in people_store.everyone(tx)}
+    return access_store.key_names(tx, environment_id, keys) | people if keys else people
 
 
 def told(entries: Sequence[Entry], names: Mapping[str, str]) -> list[Line]:

@@ -23,6 +23,7 @@ _FLASHES = {
     "resumed": "Resumed.",
     "disconnected": "Disconnected.",
     "replayed": "Sent again.",
+    "none-failed": "There was none to send again.",
     "signed-out": "You are signed out.",
 }
 

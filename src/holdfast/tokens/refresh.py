@@ -8,6 +8,7 @@ No transaction is open while the provider is asked. The late writer of a lost le
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import structlog
 
@@ -19,6 +20,7 @@ from holdfast.connections import ClientFactory, Connection, Connections, Provide
 from holdfast.connections import store as connection_store
 from holdfast.connections.provider_client import Outcome, Unsent
 from holdfast.errors import HoldfastError
+from holdfast.events import Actor
 from holdfast.ids import opaque
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.secret import Secret
@@ -91,15 +93,18 @@ class Refresher:
         """Of connections that have one: in an outage each read of a due token gets here, and must cost nothing."""
         self._queued: dict[tuple[str, str], asyncio.Task[RefreshOutcome | Resting]] = {}
 
-    async def refresh(self, account: Account, *, force: bool = False, reading: Reading | None = None) -> RefreshOutcome:
+    async def refresh(
+        self, account: Account, *, force: bool = False, reading: Reading | None = None, actor: Actor | None = None
+    ) -> RefreshOutcome:
         """Renew the account's token, or join whoever is renewing it.
 
         `account` is what the caller has seen: if its credential has changed since, that change is the answer. `force`
         disregards a pending retry time. The entry of `reading` is written with the new token where that can be: then
-        the outcome says so. Never raises for what a provider does.
+        the outcome says so. `actor`: who asked for a refresh, to be named in its entry; whoever joins one that is under
+        way is not. Never raises for what a provider does.
         """
         # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
-        return await asyncio.shield(self._flight(account, force, reading))
+        return await asyncio.shield(self._flight(account, force, reading, actor or Actor.system()))
 
     def start(self, account: Account, lane: Lane | None = None) -> "asyncio.Task[RefreshOutcome | Resting]":
         """Renew in the background, within the caps; a second start joins the first. `drain` knows of it at once.
@@ -130,11 +135,13 @@ class Refresher:
             return None
         return lane_of(self._connections.effective(tx, connection, account.owner.organization_id), account)
 
-    def _flight(self, account: Account, force: bool, reading: Reading | None) -> "asyncio.Task[RefreshOutcome]":
+    def _flight(
+        self, account: Account, force: bool, reading: Reading | None, actor: Actor
+    ) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.ensure_future(self._fly(account, force, reading))
+            flight = asyncio.ensure_future(self._fly(account, force, reading, actor))
             self._flights[key] = flight
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return flight
@@ -144,10 +151,10 @@ class Refresher:
         if self._queued or self._flights:
             await asyncio.wait([*self._queued.values(), *self._flights.values()], timeout=seconds)
 
-    async def _fly(self, seen: Account, force: bool, reading: Reading | None) -> RefreshOutcome:
+    async def _fly(self, seen: Account, force: bool, reading: Reading | None, actor: Actor) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
         began = time.monotonic()
-        plain = None if force else await self._turns.take(seen)
+        plain = None if force or actor.kind != "system" else await self._turns.take(seen)
         if plain is not None:
             return await self._counted(plain, began, reading)
         waited = 0.0
@@ -155,7 +162,7 @@ class Refresher:
             began = time.monotonic()
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
             if isinstance(turn, Turn):
-                return await self._counted(turn, began, reading)
+                return await self._counted(replace(turn, actor=actor), began, reading)
             if not isinstance(turn, _Busy):
                 return turn
             if waited > self._lease_seconds * 1.5:

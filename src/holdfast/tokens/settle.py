@@ -48,7 +48,7 @@ def settle(tx: Tx, turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Re
     if not written:
         return _overtaken(tx, turn, current, grant, vault, now)
     name = turn.effective.connection.name
-    log.append(tx, account_entry(after, name, verdict.action, Actor.system(), now))
+    log.append(tx, account_entry(after, name, verdict.action, turn.actor, now))
     if after.status is not current.status:
         lifted = after.status is Status.ACTIVE
         action = Action.ACCOUNT_CONNECTED if lifted else Action.ACCOUNT_REAUTHORIZATION_NEEDED
@@ -117,7 +117,7 @@ def _adopted(tx: Tx, turn: Turn, current: Account, grant: TokenGrant, vault: Vau
     adopted = lay_in(settled, credential, vault, turn.effective.provider.lifetime, now)
     account_store.save(tx, adopted)
     name = turn.effective.connection.name
-    log.append(tx, account_entry(adopted, name, Action.TOKEN_REFRESHED, Actor.system(), now))
+    log.append(tx, account_entry(adopted, name, Action.TOKEN_REFRESHED, turn.actor, now))
     return adopted
 
 

@@ -1,6 +1,6 @@
 """What an answer of the provider makes of the account: turn and outcome in, verdict out. Nothing is sent or stored."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts.credential import from_grant, lay_in
@@ -8,7 +8,7 @@ from holdfast.accounts.expiry import due_at
 from holdfast.connections import Effective
 from holdfast.connections.connection import Client
 from holdfast.connections.provider_client import Lost, Outcome, Unsent
-from holdfast.events import Action
+from holdfast.events import Action, Actor
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
@@ -34,6 +34,8 @@ class Turn:
 
     opened: Secret | None = None
     """The account's `grant` in clear, where it has been opened already."""
+    actor: Actor = field(default_factory=Actor.system)
+    """Who asked for it: the server itself, or an administrator."""
 
     def grant(self, vault: Vault) -> Secret | None:
         return grant_of(self.account, vault) if self.opened is None else self.opened

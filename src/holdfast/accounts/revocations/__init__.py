@@ -9,7 +9,7 @@ Leaves sending to `holdfast.tokens.revoking`, which every other request to a pro
 """
 
 from holdfast.accounts.revocations.judge import Ended, Later, Refused, Verdict, judge
-from holdfast.accounts.revocations.queue import Orphan, end_account, end_orphan
+from holdfast.accounts.revocations.queue import Orphan, end_account, end_orphan, is_told
 from holdfast.accounts.revocations.revocation import GIVE_UP_AFTER, Order, Revocation, is_asked, pause, revocation_entry
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "end_account",
     "end_orphan",
     "is_asked",
+    "is_told",
     "judge",
     "pause",
     "revocation_entry",

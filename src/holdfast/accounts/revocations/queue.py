@@ -66,14 +66,14 @@ def end_account(
 
     Never raises for what the account holds: what is taken away here goes in any case, and an entry says so.
     """
-    if connection is None or account.method != "oauth" or (account.access is None and account.grant is None):
+    if connection is None:
         return False
     try:
         effective = connections.effective(tx, connection, account.owner.organization_id)
     except HoldfastError:  # its provider's definition is gone, and with it the way
         return False
     revoke = effective.provider.revoke
-    if revoke is None or not is_asked(connection.revokes, revoke, wire=wire):
+    if revoke is None or not is_told(account, effective, wire=wire):
         return False
     ref = account.client_ref
     client = connection_store.client(tx, account.environment_id, ref) if ref else None
@@ -96,6 +96,15 @@ def end_account(
         access_ends=account.expires_at,
     )
     return _queue(tx, vault, orphan, revoke, now)
+
+
+def is_told(account: Account, effective: Effective, *, wire: bool) -> bool:
+    """Tell whether the account's end is one at its provider too. Not whether another account lives on the same grant:
+    that is seen when it is asked."""
+    if account.method != "oauth" or (account.access is None and account.grant is None):
+        return False
+    revoke = effective.provider.revoke
+    return revoke is not None and is_asked(effective.connection.revokes, revoke, wire=wire)
 
 
 def end_orphan(tx: Tx, vault: Vault, orphan: Orphan, now: float) -> bool:

@@ -10,6 +10,7 @@ from holdfast.access import check_verify_url
 from holdfast.access.administrators import Right
 from holdfast.accounts import Account, Given, Keeping, missing_scopes, recovery_of
 from holdfast.accounts import store as account_store
+from holdfast.accounts.revocations import is_told
 from holdfast.authorization import LinkFor, Links
 from holdfast.connections import Effective
 from holdfast.dashboard.frame import Frame, Visit
@@ -87,11 +88,14 @@ class AccountPages:
         account, effective = await self._keeping.get(visit.environment_id, visit.path["id"])
         if account.grant is None:
             raise Unprocessable("there is nothing to refresh this account with")
-        outcome = await self._refresher.refresh(account, force=True)
+        actor = visit.signed_in.administrator.actor()
+        outcome = await self._refresher.refresh(account, force=True, actor=actor)
         if isinstance(outcome, Refreshed):
             return self._frame.done(visit, f"accounts/{account.id}", "refreshed")
-        error = Unprocessable(_told(outcome, effective.provider.name))
-        return self._frame.mistakes(visit, "account.html", error, **await self._facts(visit))
+        facts = await self._facts(visit)
+        told = _told(outcome, effective.provider.name) or (facts["recovery"].sentence if facts["recovery"] else "")
+        error = Unprocessable(told or "it was not refreshed")
+        return self._frame.mistakes(visit, "account.html", error, **facts)
 
     async def suspend(self, visit: Visit) -> Response:
         actor = visit.signed_in.administrator.actor()
@@ -111,7 +115,8 @@ class AccountPages:
 
     async def _ask(self, visit: Visit, act: str) -> Response:
         account, effective = await self._keeping.get(visit.environment_id, visit.path["id"])
-        return self._frame.page(visit, "account_ask.html", account=account, provider=effective.provider, act=act)
+        facts: dict[str, Any] = {"account": account, "provider": effective.provider, "act": act}
+        return self._frame.page(visit, "account_ask.html", **facts, told=is_told(account, effective, wire=True))
 
     async def disconnect(self, visit: Visit) -> Response:
         actor = visit.signed_in.administrator.actor()

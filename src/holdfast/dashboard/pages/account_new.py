@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 
 from holdfast.access.administrators import Right
 from holdfast.accounts import Given, Keeping, Owner
+from holdfast.accounts.keeping import LONGEST_OWNER
 from holdfast.authorization import Links
 from holdfast.connections import Connection, Connections
 from holdfast.connections import store as connection_store
@@ -97,8 +98,10 @@ def _owner(visit: Visit, connection: Connection) -> Owner:
         whose = "user" if connection.owner_kind == "user" else "organization"
         message = f"the id that your app knows the {whose} by"
         raise Unprocessable(message, fields=[{"field": "identifier", "message": message}])
-    if len(identifier) > 256:
-        raise Unprocessable("too long", fields=[{"field": "identifier", "message": "256 characters at most"}])
+    for field in ("identifier", "organization"):
+        if len(visit.text(field)) > LONGEST_OWNER:
+            message = f"{LONGEST_OWNER} characters at most"
+            raise Unprocessable("too long", fields=[{"field": field, "message": message}])
     if connection.owner_kind == "organization":
         return Owner.organization(identifier)
     return Owner.user(identifier, visit.text("organization") or None)

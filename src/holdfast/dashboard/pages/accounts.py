@@ -1,5 +1,7 @@
 """Accounts: the list with its filters, and errands: one act on many of them."""
 
+from typing import Any
+
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -36,7 +38,9 @@ class AccountsPages:
         ]
 
     async def all(self, visit: Visit) -> Response:
-        filters = Filters.read(visit.query)
+        return self._frame.page(visit, "accounts.html", **await self._listed(visit, Filters.read(visit.query)))
+
+    async def _listed(self, visit: Visit, filters: Filters) -> dict[str, Any]:
         after, before = visit.query("after") or None, visit.query("before") or None
 
         def work(tx: Tx) -> tuple[account_store.Glance, dict[str, tuple[Connection, str]]]:
@@ -46,17 +50,15 @@ class AccountsPages:
             return found, self._named(tx, visit, filters.connection)
 
         found, named = await self._database.transact(work)
-        return self._frame.page(
-            visit,
-            "accounts.html",
-            found=found,
-            named=named,
-            filters=filters,
-            statuses=STATUSES,
-            choices=[("", "Any connection")]
+        return {
+            "found": found,
+            "named": named,
+            "filters": filters,
+            "statuses": STATUSES,
+            "choices": [("", "Any connection")]
             + [(one.id, f"{name} · {one.name} ({one.owner_kind}s)") for one, name in named.values()],
-            everything=not filters.given(),
-        )
+            "everything": not filters.given(),
+        }
 
     def _named(self, tx: Tx, visit: Visit, chosen: str) -> dict[str, tuple[Connection, str]]:
         """Return the connections with their providers' names, by id."""
@@ -72,7 +74,11 @@ class AccountsPages:
 
     async def ask(self, visit: Visit) -> Response:
         """Say what is about to be done to how many, before it is."""
-        act, which, filters = _act(visit), _which(visit), Filters.read(visit.text)
+        filters = Filters.read(visit.text)
+        try:
+            act, which = _act(visit), _which(visit)
+        except Unprocessable as error:
+            return self._frame.mistakes(visit, "accounts.html", error, **await self._listed(visit, filters))
         everything = which.account_ids is None
 
         def work(tx: Tx) -> list[Account]:
@@ -113,7 +119,7 @@ def _act(visit: Visit) -> Act:
     for act in ACTS:
         if act == wanted:
             return act
-    raise Unprocessable("choose what to do: suspend, resume or delete")
+    raise _wrong("act", "choose what to do: suspend, resume or delete")
 
 
 def _which(visit: Visit) -> Listing:
@@ -121,9 +127,13 @@ def _which(visit: Visit) -> Listing:
     if visit.text("all"):
         filters = Filters.read(visit.text)
         if not filters.given():
-            raise Unprocessable("choose a filter first: every account of an environment at once is not offered")
+            raise _wrong("account", "choose a filter first: every account of an environment at once is not offered")
         return filters.listing()
     chosen = tuple(dict.fromkeys(one for one in visit.texts("account") if is_id(one)))[:PAGE]
     if not chosen:
-        raise Unprocessable("tick the accounts that are meant, or all that fit the filters")
+        raise _wrong("account", "tick the accounts that are meant, or choose filters and then all that fit them")
     return Listing(account_ids=chosen)
+
+
+def _wrong(field: str, message: str) -> Unprocessable:
+    return Unprocessable(message, fields=[{"field": field, "message": message}])

@@ -172,7 +172,7 @@ class ActivityPages:
     ) -> tuple[str, str | None]:
         def work(tx: Tx) -> tuple[str, str | None]:
             found, further = export(tx, environment_id, look, after=edge, limit=EXPORT_STEP)
-            return write(list(found), names_of(tx, environment_id)), further
+            return write(list(found), names_of(tx, environment_id, found)), further
 
         return await self._database.transact(work)
 

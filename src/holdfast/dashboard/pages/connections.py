@@ -1,5 +1,6 @@
 """Connections: our clients at providers. Choose a provider, register the redirect URI there, enter id and secret."""
 
+import re
 from typing import Any, Literal
 
 from starlette.responses import RedirectResponse, Response
@@ -13,7 +14,8 @@ from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import REVOKES, Client, ClientSupply, Effective, Revokes, redirect_uri
 from holdfast.connections.settings import Changes, NewConnection
 from holdfast.dashboard.frame import Frame, Visit
-from holdfast.errors import HoldfastError, NotFound, Unprocessable
+from holdfast.errors import Conflict, HoldfastError, NotFound, Unprocessable
+from holdfast.providers.custom import RESERVED
 from holdfast.providers.entry import Method, Provider
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
@@ -21,6 +23,9 @@ from holdfast.storage import Database
 
 PAGE = 50
 _HIDDEN = {"client_secret"}
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
+"""RFC 6749 section 3.3."""
 
 
 class ConnectionPages:
@@ -69,14 +74,20 @@ class ConnectionPages:
         try:
             method = _method(visit.text("method"), provider)
             supply: ClientSupply = "organization" if visit.text("client_supply") == "organization" else "custom"
+            client = _client(visit) if method == "oauth" and supply == "custom" else None
+            if client is not None and client.client_secret is None and _takes_secret(provider):
+                raise _wrong("client_secret", "the secret that the provider gave you with the id")
+            if supply == "organization" and (visit.text("client_id") or visit.secret("client_secret")):
+                raise _wrong("client_id", "leave id and secret empty: each organization supplies its own")
             made = await self._connections.create(
                 visit.environment_id,
                 NewConnection(
                     provider_slug=provider.slug,
+                    name=_name(visit),
                     owner_kind="organization" if visit.text("owner_kind") == "organization" else "user",
                     method=method,
                     client_supply=supply if method == "oauth" else None,
-                    client=_client(visit) if method == "oauth" and supply == "custom" else None,
+                    client=client,
                     scopes=_scopes(visit) if method == "oauth" else None,
                     required_scopes=_scopes(visit, "required") if method == "oauth" else (),
                     enabled=bool(visit.text("enabled")),
@@ -90,6 +101,9 @@ class ConnectionPages:
                 visit.signed_in.administrator.actor(),
             )
         except HoldfastError as error:
+            if isinstance(error, Conflict):
+                message = "there is a connection of this name for such accounts already: give this one another"
+                error.fields = ({"field": "name", "message": message},)
             return self._frame.mistakes(
                 visit,
                 "connection_new.html",
@@ -103,9 +117,9 @@ class ConnectionPages:
         return self._frame.page(visit, "connection.html", **await self._facts(visit))
 
     async def change(self, visit: Visit) -> Response:
-        connection, *_ = await self._database.transact(lambda tx: self._find(tx, visit))
+        connection, _, before = await self._database.transact(lambda tx: self._find(tx, visit))
         try:
-            client = _client(visit) if visit.text("client_id") else None
+            client = _changed_client(visit, before) if connection.client_supply == "custom" else None
             await self._connections.update(
                 visit.environment_id,
                 connection.name,
@@ -215,11 +229,32 @@ def _method(text: str, provider: Provider) -> Method:
 def _client(visit: Visit) -> ClientInput:
     client_id, secret = visit.text("client_id"), visit.secret("client_secret").strip()
     if not client_id:
-        raise Unprocessable(
-            "the client id is missing",
-            fields=[{"field": "client_id", "message": "the client id that the provider gave you"}],
-        )
+        raise _wrong("client_id", "the client id that the provider gave you")
     return ClientInput(client_id, Secret(secret) if secret else None)
+
+
+def _changed_client(visit: Visit, before: Client | None) -> ClientInput | None:
+    """Return what was entered, None for a form without these fields. Another id is another client: its secret is not
+    the one that is kept. Raises Unprocessable naming the field."""
+    if "client_id" not in visit.form and not visit.secret("client_secret"):
+        return None
+    client = _client(visit)
+    moved = before is not None and before.secret is not None and before.client_id != client.client_id
+    if moved and client.client_secret is None:
+        raise _wrong("client_secret", "another client id has another secret: enter it too")
+    return client
+
+
+def _takes_secret(provider: Provider) -> bool:
+    dialect = provider.oauth2
+    return dialect is None or (dialect.client_secret_required and dialect.client_auth != "none")
+
+
+def _name(visit: Visit) -> str | None:
+    name = visit.text("name")
+    if name and (_NAME.fullmatch(name) is None or name in RESERVED):
+        raise _wrong("name", "1 to 64 lower-case letters, digits, - or _, and no word that an address has")
+    return name or None
 
 
 def _scopes(visit: Visit, least: Literal["asked", "required"] = "asked") -> list[str]:
@@ -228,6 +263,9 @@ def _scopes(visit: Visit, least: Literal["asked", "required"] = "asked") -> list
     chosen = [name.removeprefix("scope:") for name in visit.form if name.startswith("scope:")]
     picked = [scope for scope in chosen if visit.text(f"scope:{scope}") in levels]
     typed = visit.text("more_scopes").replace(",", " ").split() if least == "asked" else []
+    strange = next((scope for scope in typed if _SCOPE.fullmatch(scope) is None), None)
+    if strange is not None:
+        raise _wrong("more_scopes", f"{strange[:40]} is no scope: letters, digits and signs but quotes and backslashes")
     return list(dict.fromkeys([*picked, *typed]))
 
 
@@ -236,6 +274,10 @@ _FIELDS = {
     "credentials.client_id": "client_id",
     "credentials": "client_id",
 }
+
+
+def _wrong(field: str, message: str) -> Unprocessable:
+    return Unprocessable(message, fields=[{"field": field, "message": message}])
 
 
 def _at_fields(error: HoldfastError) -> HoldfastError:

@@ -14,6 +14,9 @@ from holdfast.errors import NotFound, Unprocessable
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 
+PAGE = 40
+"""Of each: keys stay on the page when they are revoked."""
+
 
 class KeyPages:
     def __init__(self, frame: Frame, database: Database, keys: Keys, clients: Clients) -> None:
@@ -64,12 +67,17 @@ class KeyPages:
         return self._frame.page(visit, "keys.html", **{**await self._facts(visit), **made})
 
     async def _facts(self, visit: Visit) -> dict[str, Any]:
+        at, keys_before, clients_before = visit.environment_id, visit.query("keys"), visit.query("clients")
+
         def work(tx: Tx) -> dict[str, Any]:
+            keys = access_store.newest_keys(tx, at, limit=PAGE + 1, before=keys_before or None)
+            clients = access_store.newest_keys(tx, at, "client", limit=PAGE + 1, before=clients_before or None)
             return {
-                "keys": access_store.list_keys(tx, visit.environment_id),
-                "clients": [
-                    (one, client_id(one)) for one in access_store.list_keys(tx, visit.environment_id, "client")
-                ],
+                "keys": keys[:PAGE],
+                "older_keys": keys[PAGE - 1].id if len(keys) > PAGE else "",
+                "clients": [(one, client_id(one)) for one in clients[:PAGE]],
+                "older_clients": clients[PAGE - 1].id if len(clients) > PAGE else "",
+                "paged": bool(keys_before or clients_before),
             }
 
         return {"made": "", "made_client": None, **await self._database.transact(work)}

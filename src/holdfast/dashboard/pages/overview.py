@@ -71,7 +71,7 @@ class OverviewPages:
             ][:MOST_SHOWN],
             "soon": soon,
             "steps": self._steps(tx, environment_id, connections, total),
-            "keys": sum(key.revoked_at is None for key in access_store.list_keys(tx, environment_id)),
+            "keys": access_store.has_key(tx, environment_id),
         }
 
     def _steps(self, tx: Tx, environment_id: str, connections: list[Connection], total: int) -> Steps:

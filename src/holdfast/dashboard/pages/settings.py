@@ -114,9 +114,16 @@ class SettingsPages:
         )
 
     async def _facts(self, visit: Visit) -> dict[str, Any]:
+        uris_after = visit.query("uris") or None
+
         def work(tx: Tx) -> dict[str, Any]:
+            uris = access_store.page_redirect_uris(
+                tx, visit.environment_id, limit=MOST_SHOWN + 1, after=uris_after, before=None, newest_first=False
+            )
             return {
-                "uris": access_store.list_redirect_uris(tx, visit.environment_id),
+                "uris": uris[:MOST_SHOWN],
+                "more_uris": uris[MOST_SHOWN - 1].id if len(uris) > MOST_SHOWN else "",
+                "uris_after": uris_after,
                 "origins": registering.newest(tx, visit.environment_id),
             }
 

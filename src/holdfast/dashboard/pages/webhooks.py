@@ -119,12 +119,13 @@ class WebhookPages:
         return RedirectResponse(visit.url("webhooks") + "?did=deleted", 303)
 
     async def replay_one(self, visit: Visit) -> Response:
-        await self._replay.one(visit.environment_id, visit.path["delivery"])
+        await self._replay.one(visit.environment_id, visit.path["delivery"], visit.signed_in.administrator.actor())
         return self._frame.done(visit, f"webhooks/{visit.path['id']}", "replayed")
 
     async def replay_failed(self, visit: Visit) -> Response:
-        await self._replay.failed(visit.environment_id, (await self._find(visit)).id)
-        return self._frame.done(visit, f"webhooks/{visit.path['id']}", "replayed")
+        endpoint = await self._find(visit)
+        count = await self._replay.failed(visit.environment_id, endpoint.id, visit.signed_in.administrator.actor())
+        return self._frame.done(visit, f"webhooks/{endpoint.id}", "replayed" if count else "none-failed")
 
     async def _update(self, visit: Visit, **changes: Any) -> Endpoint:
         return await self._endpoints.update(

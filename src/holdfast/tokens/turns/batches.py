@@ -80,6 +80,8 @@ class Turns:
         plain = isinstance(verdict.result, Refreshed) and turn.account.status is Status.ACTIVE is after.status
         if not plain or after.access is None or _is_refused(turn.effective, turn.account):
             return None
+        if turn.actor.kind != "system":  # whose entries the statement writes
+            return None
         read = reading if reading is not None and reading.is_content(after, now) else None
         pair = Pair(
             environment_id=after.environment_id,

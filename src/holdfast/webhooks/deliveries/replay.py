@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from holdfast.clock import Clock
 from holdfast.errors import Conflict, NotFound
+from holdfast.events import Actor
 from holdfast.events import store as log
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.webhooks import store as endpoint_store
 from holdfast.webhooks.deliveries import store
 from holdfast.webhooks.deliveries.delivery import Delivery, Renderer
-from holdfast.webhooks.endpoint import Dialect
+from holdfast.webhooks.endpoint import Dialect, Endpoint
+from holdfast.webhooks.endpoints import endpoint_entry
 
 MOST_AT_ONCE = 200
 """Deliveries put back by one transaction, whose endpoint is locked meanwhile."""
@@ -52,21 +54,24 @@ class Replay:
 
         return await self._database.transact(work)
 
-    async def one(self, environment_id: str, delivery_id: str) -> None:
-        """Send a finished delivery again. Raises NotFound; Conflict `delivery_under_way` for one that is not."""
+    async def one(self, environment_id: str, delivery_id: str, actor: Actor) -> None:
+        """Send a finished delivery again; who asked is on record. Raises NotFound; Conflict `delivery_under_way` for
+        one that is not."""
 
         def work(tx: Tx) -> None:
             delivery = store.get(tx, environment_id, delivery_id)
             if delivery is None:
                 raise NotFound("there is no such delivery")
-            endpoint_store.get(tx, environment_id, delivery.endpoint_id, lock=True)
+            endpoint = endpoint_store.get(tx, environment_id, delivery.endpoint_id, lock=True)
             if not self._put_back(tx, delivery):
                 raise Conflict("this delivery is on its way already", code="delivery_under_way")
+            self._record(tx, endpoint, 1, actor)
 
         await self._database.transact(work)
 
-    async def failed(self, environment_id: str, endpoint_id: str) -> int:
-        """Send all of an endpoint's dead deliveries again, each account's in their order; return how many.
+    async def failed(self, environment_id: str, endpoint_id: str, actor: Actor) -> int:
+        """Send all of an endpoint's dead deliveries again, each account's in their order; return how many. Who asked
+        is on record.
 
         Raises Conflict for an endpoint that is not enabled: they would be dead again at once.
         """
@@ -80,12 +85,19 @@ class Replay:
             dead = store.list_deliveries(
                 tx, environment_id, endpoint_id, limit=MOST_AT_ONCE, status="dead", oldest=True
             )
-            return sum(self._put_back(tx, delivery) for delivery in dead)
+            count = sum(self._put_back(tx, delivery) for delivery in dead)
+            self._record(tx, endpoint, count, actor)
+            return count
 
         total = 0
         while count := await self._database.transact(work):
             total += count
         return total
+
+    def _record(self, tx: Tx, endpoint: Endpoint | None, count: int, actor: Actor) -> None:
+        if endpoint is not None and count:
+            what = f"{count} deliver{'ies' if count != 1 else 'y'} sent again"
+            log.append(tx, endpoint_entry(endpoint, what, actor, self._clock.now()))
 
     def _put_back(self, tx: Tx, delivery: Delivery) -> bool:
         busy = store.busy_queues(tx, delivery.environment_id, delivery.endpoint_id, [delivery.queue])
