@@ -32,15 +32,18 @@ def test_any_input_the_answers_are_those_of_the_document(
         (tmp_path / "schemathesis.toml").write_text('[parameters]\n"path.slug" = "sandbox"\n')
         _run(server, tmp_path, examples, "fuzzing", "--include-path-regex", r"\{slug\}", "--exclude-method", "DELETE")
         assert app.call("GET", "/data-integrations/sandbox").status_code == 200
+        _run(server, tmp_path, max(3, examples // 4), "examples,fuzzing", of="/openapi/scalekit.json")
     finally:
         server.stop()
     assert "unexpected_error" not in server.log()
 
 
-def _run(server: HoldfastProcess, directory: Path, examples: int, phases: str, *more: str) -> None:
+def _run(
+    server: HoldfastProcess, directory: Path, examples: int, phases: str, *more: str, of: str = "/openapi.json"
+) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.base_url}/openapi.json"),
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.base_url}{of}"),
             *("--header", f"Authorization: Bearer {server.api_key}"),
             *("--checks", CHECKS, "--seed", str(SEED), "--max-examples", str(examples)),
             *("--phases", phases, "--mode", "all", "--continue-on-failure", "--request-timeout", "20"),

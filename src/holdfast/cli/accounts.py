@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from holdfast import ids
-from holdfast.access import CleanUpPolicy, Environment, UserVerification, change_environment, ensure_environment
+from holdfast.access import CleanUpPolicy, Environment, UserVerification, change_environment
 from holdfast.accounts import Account, Accounts, Bulk, Keeping, Leftover, Listing, Status, recovery_of
-from holdfast.app import DEFAULT_ENVIRONMENT, open_vault
+from holdfast.app import open_vault
+from holdfast.cli.environments import environment_of
 from holdfast.clock import Clock, SystemClock, iso
 from holdfast.config import Config
 from holdfast.connections import Connection, Connections
@@ -67,9 +68,9 @@ class _Opened:
         return await self.database.transact(lambda tx: connection_store.all_of(tx, self.environment.id))
 
 
-async def show(config: Config, which: Which, limit: int) -> None:
+async def show(config: Config, named: str | None, which: Which, limit: int) -> None:
     """Print accounts, newest first, with why an account cannot be used."""
-    async with _open(config) as here:
+    async with _open(config, named) as here:
         page = await here.bulk.page(
             here.environment.id, await here.listing(which), limit=max(1, min(limit, MOST_LISTED))
         )
@@ -91,21 +92,21 @@ async def show(config: Config, which: Which, limit: int) -> None:
         _say(f"{len(page.accounts)} of {page.total} accounts")
 
 
-async def suspend(config: Config, account: str, why: str) -> None:
-    async with _open(config) as here:
+async def suspend(config: Config, named: str | None, account: str, why: str) -> None:
+    async with _open(config, named) as here:
         done = await here.keeping.suspend(here.environment.id, _bare(account), OPERATOR, why)
     _say(f"Account {done.id} is paused. Its credential is kept and not handed out.")
 
 
-async def resume(config: Config, account: str) -> None:
-    async with _open(config) as here:
+async def resume(config: Config, named: str | None, account: str) -> None:
+    async with _open(config, named) as here:
         done = await here.keeping.resume(here.environment.id, _bare(account), OPERATOR)
     _say(f"Account {done.id} is in use again.")
 
 
-async def delete(config: Config, accounts: Sequence[str], which: Which, *, dry_run: bool) -> None:
+async def delete(config: Config, named: str | None, accounts: Sequence[str], which: Which, *, dry_run: bool) -> None:
     """Delete the accounts named, or else those that the filters take. Raises Invalid without either."""
-    async with _open(config) as here:
+    async with _open(config, named) as here:
         if accounts:
             listing = Listing(account_ids=[_bare(account) for account in accounts])
         elif which == Which():
@@ -124,9 +125,11 @@ async def delete(config: Config, accounts: Sequence[str], which: Which, *, dry_r
         raise NotFound(f"{len(accounts) - deleted} of {len(accounts)} were not found")
 
 
-async def clean_up(config: Config, *, dry_run: bool, unused_days: int | None, expired_days: int | None) -> None:
+async def clean_up(
+    config: Config, named: str | None, *, dry_run: bool, unused_days: int | None, expired_days: int | None
+) -> None:
     """Delete what the environment's policy says; with `dry_run` print it only, by other days if some are given."""
-    async with _open(config) as here:
+    async with _open(config, named) as here:
         policy = here.environment.clean_up
         if not dry_run:
             if unused_days is not None or expired_days is not None:
@@ -147,10 +150,14 @@ async def clean_up(config: Config, *, dry_run: bool, unused_days: int | None, ex
 
 
 async def policy(
-    config: Config, unused_days: int | None, expired_days: int | None, user_verification: UserVerification | None
+    config: Config,
+    named: str | None,
+    unused_days: int | None,
+    expired_days: int | None,
+    user_verification: UserVerification | None,
 ) -> None:
     """Set what is given (0 days = never), and print what holds."""
-    async with _open(config) as here:
+    async with _open(config, named) as here:
         before = here.environment.clean_up
         after = CleanUpPolicy(
             before.unused_days if unused_days is None else unused_days or None,
@@ -198,11 +205,11 @@ def _say(words: str) -> None:
 
 
 @asynccontextmanager
-async def _open(config: Config) -> AsyncIterator[_Opened]:
+async def _open(config: Config, named: str | None) -> AsyncIterator[_Opened]:
     clock = SystemClock()
     database, vault = await open_vault(config, clock)
     try:
-        environment, _ = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
+        environment = await environment_of(database, vault, clock, named)
         catalog = load_catalog(config.provider_origins)
         connections = Connections(database, vault, clock, catalog, allow_http=config.dev)
         accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)

@@ -4,11 +4,12 @@ from rich.console import Console
 from rich.table import Table
 
 from holdfast import ids
-from holdfast.access import Clients, Environment, ensure_environment
+from holdfast.access import Clients, Environment
 from holdfast.access import store as access_store
 from holdfast.access.clients import client_id
 from holdfast.access.tokens import CLIENT_PREFIX
-from holdfast.app import DEFAULT_ENVIRONMENT, open_vault
+from holdfast.app import open_vault
+from holdfast.cli.environments import environment_of
 from holdfast.clock import SystemClock, iso
 from holdfast.config import Config
 from holdfast.errors import NotFound
@@ -16,8 +17,8 @@ from holdfast.events import Actor
 from holdfast.storage import Database
 
 
-async def create(config: Config, name: str) -> None:
-    database, clients, environment = await _open(config)
+async def create(config: Config, named: str | None, name: str) -> None:
+    database, clients, environment = await _open(config, named)
     try:
         client, secret = await clients.create(environment.id, name, Actor("operator"))
     finally:
@@ -28,8 +29,8 @@ async def create(config: Config, name: str) -> None:
     print(secret.reveal())
 
 
-async def show(config: Config) -> None:
-    database, _, environment = await _open(config)
+async def show(config: Config, named: str | None) -> None:
+    database, _, environment = await _open(config, named)
     try:
         found = await database.transact(lambda tx: access_store.list_keys(tx, environment.id, "client"))
     finally:
@@ -41,8 +42,8 @@ async def show(config: Config) -> None:
     Console().print(table)
 
 
-async def revoke(config: Config, given: str) -> None:
-    database, clients, environment = await _open(config)
+async def revoke(config: Config, named: str | None, given: str) -> None:
+    database, clients, environment = await _open(config, named)
     try:
         key_id = ids.without_prefix(CLIENT_PREFIX, given)
         if key_id is None or not await clients.revoke(environment.id, key_id, Actor("operator")):
@@ -52,8 +53,12 @@ async def revoke(config: Config, given: str) -> None:
     Console(stderr=True, highlight=False).print(f"Client {given} is revoked, and every token it had.")
 
 
-async def _open(config: Config) -> tuple[Database, Clients, Environment]:
+async def _open(config: Config, named: str | None) -> tuple[Database, Clients, Environment]:
     clock = SystemClock()
     database, vault = await open_vault(config, clock)
-    environment, _ = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
+    try:
+        environment = await environment_of(database, vault, clock, named)
+    except BaseException:
+        await database.close()
+        raise
     return database, Clients(database, vault, clock), environment

@@ -3,9 +3,10 @@
 from rich.console import Console
 from rich.table import Table
 
-from holdfast.access import Environment, Keys, ensure_environment
+from holdfast.access import Environment, Keys
 from holdfast.access import store as access_store
-from holdfast.app import DEFAULT_ENVIRONMENT, open_vault
+from holdfast.app import open_vault
+from holdfast.cli.environments import environment_of
 from holdfast.clock import SystemClock, iso
 from holdfast.config import Config
 from holdfast.errors import NotFound
@@ -13,8 +14,8 @@ from holdfast.events import Actor
 from holdfast.storage import Database
 
 
-async def create(config: Config, name: str) -> None:
-    database, keys, environment = await _open(config)
+async def create(config: Config, named: str | None, name: str) -> None:
+    database, keys, environment = await _open(config, named)
     try:
         key, text = await keys.create(environment.id, name, Actor("operator"))
     finally:
@@ -24,8 +25,8 @@ async def create(config: Config, name: str) -> None:
     print(text.reveal())
 
 
-async def show(config: Config) -> None:
-    database, _, environment = await _open(config)
+async def show(config: Config, named: str | None) -> None:
+    database, _, environment = await _open(config, named)
     try:
         found = await database.transact(lambda tx: access_store.list_keys(tx, environment.id))
     finally:
@@ -36,8 +37,8 @@ async def show(config: Config) -> None:
     Console().print(table)
 
 
-async def revoke(config: Config, key_id: str) -> None:
-    database, keys, environment = await _open(config)
+async def revoke(config: Config, named: str | None, key_id: str) -> None:
+    database, keys, environment = await _open(config, named)
     try:
         if not await keys.revoke(environment.id, key_id, Actor("operator")):
             raise NotFound(f"there is no API key {key_id} in force")
@@ -46,8 +47,12 @@ async def revoke(config: Config, key_id: str) -> None:
     Console(stderr=True, highlight=False).print(f"API key {key_id} is revoked.")
 
 
-async def _open(config: Config) -> tuple[Database, Keys, Environment]:
+async def _open(config: Config, named: str | None) -> tuple[Database, Keys, Environment]:
     clock = SystemClock()
     database, vault = await open_vault(config, clock)
-    environment, _ = await ensure_environment(database, vault, clock, DEFAULT_ENVIRONMENT)
+    try:
+        environment = await environment_of(database, vault, clock, named)
+    except BaseException:
+        await database.close()
+        raise
     return database, Keys(database, vault, clock), environment

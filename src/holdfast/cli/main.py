@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from holdfast import __version__
-from holdfast.cli.options import DatabaseUrl, DataDir, settings_of
+from holdfast.cli.options import DatabaseUrl, DataDir, InEnvironment, settings_of
 from holdfast.cli.options import run as on_loop
 from holdfast.cli.vault_commands import vault_app
 from holdfast.errors import HoldfastError, Misconfigured
@@ -132,65 +132,69 @@ def migrate_up(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
 @keys_app.command("create")
 def keys_create(
     name: Annotated[str, typer.Option(help="What the key is for.")] = "api key",
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
     """Make an API key and print it. It is shown this once."""
     from holdfast.cli.keys import create
 
-    on_loop(create(settings_of(data_dir=data_dir, database=database), name))
+    on_loop(create(settings_of(data_dir=data_dir, database=database), environment, name))
 
 
 @keys_app.command("list")
-def keys_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+def keys_list(environment: InEnvironment = None, data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
     """List the API keys, never their text."""
     from holdfast.cli.keys import show
 
-    on_loop(show(settings_of(data_dir=data_dir, database=database)))
+    on_loop(show(settings_of(data_dir=data_dir, database=database), environment))
 
 
 @keys_app.command("revoke")
 def keys_revoke(
     key_id: Annotated[str, typer.Argument(help="The key's id, as `holdfast keys list` shows it.")],
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
     """Revoke an API key, at once."""
     from holdfast.cli.keys import revoke
 
-    on_loop(revoke(settings_of(data_dir=data_dir, database=database), key_id))
+    on_loop(revoke(settings_of(data_dir=data_dir, database=database), environment, key_id))
 
 
 @clients_app.command("create")
 def clients_create(
     name: Annotated[str, typer.Option(help="What the client is for.")] = "client",
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
     """Make a client and print its id and secret, a line each. The secret is shown this once."""
     from holdfast.cli.clients import create
 
-    on_loop(create(settings_of(data_dir=data_dir, database=database), name))
+    on_loop(create(settings_of(data_dir=data_dir, database=database), environment, name))
 
 
 @clients_app.command("list")
-def clients_list(data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+def clients_list(environment: InEnvironment = None, data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
     """List the clients, never their secrets."""
     from holdfast.cli.clients import show
 
-    on_loop(show(settings_of(data_dir=data_dir, database=database)))
+    on_loop(show(settings_of(data_dir=data_dir, database=database), environment))
 
 
 @clients_app.command("revoke")
 def clients_revoke(
     client: Annotated[str, typer.Argument(help="The client's id, as `holdfast clients list` shows it.")],
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
     """Revoke a client and the tokens it has, at once."""
     from holdfast.cli.clients import revoke
 
-    on_loop(revoke(settings_of(data_dir=data_dir, database=database), client))
+    on_loop(revoke(settings_of(data_dir=data_dir, database=database), environment, client))
 
 
 @audit_app.command("verify")
@@ -226,6 +230,7 @@ def accounts_list(
     status: ByStatus = None,
     text: ByText = "",
     limit: Annotated[int, typer.Option(help="How many at most.")] = 100,
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
@@ -233,28 +238,31 @@ def accounts_list(
     from holdfast.cli.accounts import Which, show
 
     which = Which(connection, user, organization, status or (), text)
-    on_loop(show(settings_of(data_dir=data_dir, database=database), which, limit))
+    on_loop(show(settings_of(data_dir=data_dir, database=database), environment, which, limit))
 
 
 @accounts_app.command("suspend")
 def accounts_suspend(
     account: AccountId,
     why: Annotated[str, typer.Option(help="Kept with the account and shown to who asks for it.")] = "",
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
     """Pause an account: its credential is kept, and handed out to nobody."""
     from holdfast.cli.accounts import suspend
 
-    on_loop(suspend(settings_of(data_dir=data_dir, database=database), account, why))
+    on_loop(suspend(settings_of(data_dir=data_dir, database=database), environment, account, why))
 
 
 @accounts_app.command("resume")
-def accounts_resume(account: AccountId, data_dir: DataDir = None, database: DatabaseUrl = None) -> None:
+def accounts_resume(
+    account: AccountId, environment: InEnvironment = None, data_dir: DataDir = None, database: DatabaseUrl = None
+) -> None:
     """Take the pause of an account back."""
     from holdfast.cli.accounts import resume
 
-    on_loop(resume(settings_of(data_dir=data_dir, database=database), account))
+    on_loop(resume(settings_of(data_dir=data_dir, database=database), environment, account))
 
 
 @accounts_app.command("delete")
@@ -266,6 +274,7 @@ def accounts_delete(
     status: ByStatus = None,
     text: ByText = "",
     dry_run: DryRun = False,
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
@@ -273,7 +282,9 @@ def accounts_delete(
     from holdfast.cli.accounts import Which, delete
 
     which = Which(connection, user, organization, status or (), text)
-    on_loop(delete(settings_of(data_dir=data_dir, database=database), accounts or (), which, dry_run=dry_run))
+    on_loop(
+        delete(settings_of(data_dir=data_dir, database=database), environment, accounts or (), which, dry_run=dry_run)
+    )
 
 
 @accounts_app.command("clean-up")
@@ -281,6 +292,7 @@ def accounts_clean_up(
     dry_run: DryRun = False,
     unused_days: Annotated[int | None, typer.Option(help="With --dry-run: as if this were the policy.")] = None,
     expired_days: Annotated[int | None, typer.Option(help="With --dry-run: as if this were the policy.")] = None,
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
@@ -288,7 +300,7 @@ def accounts_clean_up(
     from holdfast.cli.accounts import clean_up
 
     settings = settings_of(data_dir=data_dir, database=database)
-    on_loop(clean_up(settings, dry_run=dry_run, unused_days=unused_days, expired_days=expired_days))
+    on_loop(clean_up(settings, environment, dry_run=dry_run, unused_days=unused_days, expired_days=expired_days))
 
 
 @accounts_app.command("policy")
@@ -298,6 +310,7 @@ def accounts_policy(
     user_verification: Annotated[
         UserVerification | None, typer.Option(help="custom: after a link, the app says who its user is.")
     ] = None,
+    environment: InEnvironment = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
 ) -> None:
@@ -305,7 +318,7 @@ def accounts_policy(
     from holdfast.cli.accounts import policy
 
     settings = settings_of(data_dir=data_dir, database=database)
-    on_loop(policy(settings, unused_days, expired_days, user_verification))
+    on_loop(policy(settings, environment, unused_days, expired_days, user_verification))
 
 
 def _origins(pairs: list[str] | None) -> dict[str, str] | None:

@@ -12,6 +12,9 @@ from holdfast import config
 T = TypeVar("T")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the embedded database and the key file live.")]
+InEnvironment = Annotated[
+    str | None, typer.Option("--environment", help="The environment's name or id. Without it, the first one.")
+]
 DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:///path or postgresql://user@host/name")]
 
 

@@ -8,7 +8,7 @@ log is complete.
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Connection,
     Index,
     Row,
+    TextClause,
     false,
     func,
     insert,
@@ -243,26 +244,8 @@ def list_entries(
     """
     position = position_of(tx)
     query = select(entries).where(
-        entries.c.environment_id == environment_id,
-        entries.c.action.in_([kind.action.value for kind in kinds]),
-        or_(false(), *(_is_of(kind) for kind in kinds)),
+        *_matching(tx, environment_id, kinds, since, until, organization_id, account_id, up_to, connection_id)
     )
-    if not any(kind.action in USES for kind in kinds):
-        query = query.where(NO_USE)
-    if tx.dialect.name == "sqlite":
-        query = query.where(entries.c.arrival.is_(None))  # so that the index, which goes on with the rowid, is used
-    if up_to is not None:
-        query = query.where(position <= up_to)
-    if since is not None:
-        query = query.where(entries.c.at >= since)
-    if until is not None:
-        query = query.where(entries.c.at <= until)
-    if organization_id is not None:
-        query = query.where(entries.c.organization_id == organization_id)
-    if account_id is not None:
-        query = query.where(entries.c.account_id == account_id)
-    if connection_id is not None:
-        query = query.where(entries.c.connection_id == connection_id)
     later, earlier = (before, after) if newest_first else (after, before)
     if later is not None:
         query = query.where(position > place_of(tx, environment_id, later, rounding_up=False))
@@ -272,6 +255,57 @@ def list_entries(
     ascending = newest_first == backwards
     rows = list(tx.execute(query.order_by(position.asc() if ascending else position.desc()).limit(limit)))
     return [entry_of(row) for row in (rows[::-1] if backwards else rows)]
+
+
+def count_entries(
+    tx: Connection,
+    environment_id: str,
+    *,
+    kinds: Collection[Kind],
+    most: int,
+    since: float | None = None,
+    until: float | None = None,
+    organization_id: str | None = None,
+    account_id: str | None = None,
+    up_to: int | None = None,
+    connection_id: str | None = None,
+) -> int:
+    """Return how many entries `list_entries` would lead through; `most` if they are that many or more."""
+    wanted = _matching(tx, environment_id, kinds, since, until, organization_id, account_id, up_to, connection_id)
+    some = select(entries.c.id).where(*wanted).limit(most).subquery()
+    return tx.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _matching(
+    tx: Connection,
+    environment_id: str,
+    kinds: Collection[Kind],
+    since: float | None,
+    until: float | None,
+    organization_id: str | None,
+    account_id: str | None,
+    up_to: int | None,
+    connection_id: str | None,
+) -> Iterator[ColumnElement[bool] | TextClause]:
+    yield entries.c.environment_id == environment_id
+    yield entries.c.action.in_([kind.action.value for kind in kinds])
+    yield or_(false(), *(_is_of(kind) for kind in kinds))
+    if not any(kind.action in USES for kind in kinds):
+        yield NO_USE
+    if tx.dialect.name == "sqlite":
+        yield entries.c.arrival.is_(None)  # so that the index, which goes on with the rowid, is used
+    if up_to is not None:
+        yield position_of(tx) <= up_to
+    if since is not None:
+        yield entries.c.at >= since
+    if until is not None:
+        yield entries.c.at <= until
+    if organization_id is not None:
+        yield entries.c.organization_id == organization_id
+    if account_id is not None:
+        yield entries.c.account_id == account_id
+    if connection_id is not None:
+        yield entries.c.connection_id == connection_id
 
 
 def get(tx: Connection, environment_id: str, entry_id: str) -> Entry | None:

@@ -71,6 +71,22 @@ async def test_events_are_filtered_and_paged_there_and_back(door: Door) -> None:
     assert (await door.done("POST", AT, json=body, key=door.stranger))["events"] == []
 
 
+async def test_events_are_counted_where_that_is_asked_for(door: Door) -> None:
+    connection, _ = await _connected(door)
+    for _ in range(2):
+        await door.house.connect(connection, owner=Owner.user("user_" + opaque(20)))
+    body = {"connection_id": f"conn_{connection.id}"}
+    first = await door.done("POST", "/api/v1/events?page_size=2", json=body)
+    assert (len(first["events"]), first["total_size"]) == (2, 3)
+    plain = await door.done("POST", f"{AT}?page_size=2", json=body)
+    assert (plain["events"], "total_size" in plain) == (first["events"], False)
+    rest = await door.done("POST", f"/api/v1/events?page_size=2&page_token={first['next_page_token']}", json=body)
+    assert (len(rest["events"]), rest["total_size"], rest["next_page_token"]) == (1, 3, "")
+    others = await door.done("POST", "/api/v1/events", json={**body, "event_types": ["user.created"]})
+    assert (others["events"], others["total_size"]) == ([], 0)
+    assert (await door.done("POST", "/api/v1/events", json=body, key=door.stranger))["total_size"] == 0
+
+
 async def test_bad_input_is_named(door: Door) -> None:
     refused = await door.refused("POST", f"{AT}?page_token=made-up", json={})
     assert refused == (400, "INVALID_ARGUMENT", ["page_token"])

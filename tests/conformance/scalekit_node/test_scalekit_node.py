@@ -112,6 +112,24 @@ def test_every_check_is_looked_at(found: dict[str, list[report.Row]]) -> None:
     assert sorted(found) == sorted(METHODS)
 
 
+LATER = {"actions.executeTool"}
+LISTED = """
+import sdk from '%s/@scalekit-sdk/node/lib/index.js';
+const client = new sdk.ScalekitClient('http://127.0.0.1:9', 'id', 'secret');
+for (const service of ['actions', 'connectedAccounts', 'events'])
+  for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(client[service])))
+    if (name !== 'constructor') console.log(`${service}.${name}`);
+"""
+
+
+def test_no_method_on_accounts_and_events_is_left_out(node_modules: Path) -> None:
+    command = [NODE, "--input-type=module", "--eval", LISTED % node_modules]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=MOST_SECONDS, check=True)
+    theirs = set(done.stdout.split())
+    assert len(theirs) >= 20
+    assert theirs - LATER <= set(METHODS)
+
+
 def test_a_revoked_platform_token_costs_the_next_call_a_sign_in_and_nothing_else(
     node_modules: Path, house: House
 ) -> None:

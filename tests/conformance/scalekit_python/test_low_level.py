@@ -5,8 +5,9 @@ import inspect
 from pathlib import Path
 
 from scalekit import ScalekitClient
-from scalekit.actions.actions import ActionClient
+from scalekit.actions.actions import ActionClient, ActionProviders
 from scalekit.connected_accounts import ConnectedAccountsClient
+from scalekit.events import EventsClient
 from scalekit.v1.connected_accounts import connected_accounts_pb2 as wire
 
 from tests.conformance.report import proves
@@ -66,9 +67,28 @@ def test_an_account_goes_from_an_invitation_to_its_end(house: House, client: Sca
     assert not accounts.list_connected_accounts(identifier=identifier)[0].connected_accounts
 
 
-def test_no_method_on_accounts_is_left_out() -> None:
-    low = {name for name, _ in inspect.getmembers(ConnectedAccountsClient, inspect.isfunction) if name[0] != "_"}
-    wanted = {f"connected_accounts.{name}" for name in low} | {f"actions.{name}" for name in ACCOUNTS}
+BESIDE = {
+    "connection": {
+        "create_environment_connection",
+        "get_environment_connection",
+        "update_environment_connection",
+        "list_app_connections",
+    },
+    "organization": {"create_organization", "get_organization", "list_organizations", "delete_organization"},
+}
+"""What of services that are about signing people in an app with connected accounts uses."""
+
+
+def methods_of(service: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(service, inspect.isfunction) if name[0] != "_"}
+
+
+def test_no_method_on_accounts_providers_and_events_is_left_out() -> None:
+    wanted = {f"{service}.{name}" for service, names in BESIDE.items() for name in names}
+    wanted |= {f"connected_accounts.{name}" for name in methods_of(ConnectedAccountsClient)}
+    wanted |= {f"actions.{name}" for name in ACCOUNTS}
+    wanted |= {f"actions.providers.{name}" for name in methods_of(ActionProviders)}
+    wanted |= {f"events.{name}" for name in methods_of(EventsClient)}
     assert {name for name in dir(ActionClient) if "connected_account" in name} <= ACCOUNTS
     claimed = set()
     for path in Path(__file__).parent.glob("test_*.py"):

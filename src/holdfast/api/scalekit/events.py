@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from google.protobuf import json_format
 
@@ -18,8 +18,19 @@ from holdfast.providers.entry import Provider
 from holdfast.storage import Connection as Tx
 
 DEFAULT_PAGE, MOST_ON_A_PAGE = 30, 100
+MOST_COUNTED = 10_000
+"""A log has no end; counting it for each page would cost more than the page."""
 _DIRECTORY = 2
 """Source.DIR_SYNC: there are no directories here."""
+
+
+class _Wanted(TypedDict):
+    since: float | None
+    until: float | None
+    organization_id: str | None
+    account_id: str | None
+    connection_id: str | None
+    up_to: int | None
 
 
 @dataclass(frozen=True)
@@ -27,11 +38,21 @@ class EventRpcs:
     parts: Parts
 
     def rpcs(self) -> Mapping[str, Handler]:
-        return {"EventsService.ListEventsPaginated": self.list_events}
+        return {
+            "EventsService.ListEventsPaginated": self.list_events,
+            "EventsService.ListEvents": self.list_counted,
+        }
 
     async def list_events(self, call: Call) -> Message:
-        """List events. Types of the wire's other products are known to nobody here and match nothing, as do filters by
-        what only those have: who polls for a mixture gets our part of it."""
+        return await self._listed(call, counted=False)
+
+    async def list_counted(self, call: Call) -> Message:
+        """List events and say how many there are in all: up to 10,000, which stands for more too."""
+        return await self._listed(call, counted=True)
+
+    async def _listed(self, call: Call, *, counted: bool) -> Message:
+        """Return a page. Types of the wire's other products are known to nobody here and match nothing, as do filters
+        by what only those have: who polls for a mixture gets our part of it."""
         request, pages = call.request, self.parts.pages
         given = request.filter
         since, until = time_in(given, "start_time", "filter."), time_in(given, "end_time", "filter.")
@@ -49,27 +70,36 @@ class EventRpcs:
 
         up_to = await self.parts.order.settled()
 
-        def work(tx: Tx) -> tuple[list[Entry], dict[str, Provider]]:
+        kinds = [kind for name in names for kind in KINDS[name]]
+        wanted = _Wanted(
+            since=since,
+            until=until,
+            organization_id=given.organization_id or None,
+            account_id=account,
+            connection_id=connection,
+            up_to=up_to,
+        )
+
+        def work(tx: Tx) -> tuple[list[Entry], dict[str, Provider], int | None]:
             found = log.list_entries(
                 tx,
                 call.environment_id,
-                kinds=[kind for name in names for kind in KINDS[name]],
+                kinds=kinds,
                 limit=size + 1,
                 after=start.after,
                 before=start.before,
                 newest_first=True,
-                since=since,
-                until=until,
-                organization_id=given.organization_id or None,
-                account_id=account,
-                connection_id=connection,
-                up_to=up_to,
+                **wanted,
             )
-            return found, providers_of(tx, found, self.parts.connections.provider)
+            total = None
+            if counted:
+                total = log.count_entries(tx, call.environment_id, kinds=kinds, most=MOST_COUNTED, **wanted)
+            return found, providers_of(tx, found, self.parts.connections.provider), total
 
-        found, providers = await self.parts.database.transact(work)
+        found, providers, total = await self.parts.database.transact(work)
         rows, more_after, more_before = start.cut(found, size)
         return call.reply(
+            **({} if total is None else {"total_size": total}),
             events=[_event(event_body(row, providers.get(row.connection_id))) for row in rows],
             next_page_token=pages.after(call, rows[-1].id, *what) if more_after else None,
             prev_page_token=pages.before(call, rows[0].id, *what) if more_before else None,

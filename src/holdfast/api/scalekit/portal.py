@@ -9,12 +9,19 @@ from holdfast.api.scalekit.parts import Parts
 from holdfast.api.scalekit.rpc import Call, Group, Handler
 from holdfast.errors import Refused
 
+_LINK = "make a link with GetMagicLinkForConnectedAccount"
 _INSTEAD: Mapping[str, str] = {
-    "GetRedirectUrl": "make a link with GetMagicLinkForConnectedAccount",
-    "CreateRedirectUrl": "make a link with GetMagicLinkForConnectedAccount",
-    "ListMyAppConnections": "list accounts with ListConnectedAccounts and connections with ListAppConnections",
-    "DisconnectMyConnectedAccount": "name the account in DisconnectConnectedAccount",
-    "GetMyConnectionMagicLink": "make a link with GetMagicLinkForConnectedAccount",
+    "ConnectedAccountService.GetRedirectUrl": _LINK,
+    "ConnectedAccountService.CreateRedirectUrl": _LINK,
+    "ConnectedAccountService.ListMyAppConnections": (
+        "list accounts with ListConnectedAccounts and connections with ListAppConnections"
+    ),
+    "ConnectedAccountService.DisconnectMyConnectedAccount": "name the account in DisconnectConnectedAccount",
+    "ConnectedAccountService.GetMyConnectionMagicLink": _LINK,
+    "ProviderService.ListMyProviders": "list providers with ListProviders",
+    "EventsService.SendCustomEvent": "the events here are what happened to accounts, and are made by that alone",
+    "AgentkitLogsService.ListCurrentToolCallLogs": "list a user's calls with ListToolCallLogs and their identifier",
+    "AgentkitAnalyticsService.GetCurrentOverviewStats": "count calls with GetOverviewStats",
 }
 
 
@@ -23,10 +30,10 @@ class PortalRpcs(Group):
     parts: Parts
 
     def rpcs(self) -> Mapping[str, Handler]:
-        return {f"ConnectedAccountService.{name}": self.refuse for name in _INSTEAD}
+        return dict.fromkeys(_INSTEAD, self.refuse)
 
     async def refuse(self, call: Call) -> Message:
-        raise no_portal(_INSTEAD[call.method.name.partition(".")[2]])
+        raise no_portal(_INSTEAD[call.method.name])
 
 
 def no_portal(instead: str) -> Refused:
