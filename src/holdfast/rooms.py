@@ -170,7 +170,7 @@ async def open_vault(config: Config, clock: Clock) -> tuple[Database, Vault]:
     try:
         await ensure(database, migrates=config.migrates(empty=False), migrates_empty=config.migrates(empty=True))
         path = config.key_path()
-        if not path.exists():
+        if LocalKeyFile.is_missing(path):
             if not await database.transact(vault_store.is_empty):
                 raise Misconfigured(
                     f"the key file {path} is missing, and the database was sealed with it: restore the file"

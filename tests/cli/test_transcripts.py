@@ -2,11 +2,12 @@
 
 import os
 import re
+import shutil
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,10 +18,13 @@ from holdfast.config import Config
 from tests.parts.server import HoldfastProcess
 
 
-def holdfast(*arguments: str | Path, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def holdfast(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, under: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command of ours; `under` another that runs it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     return subprocess.run(
-        [sys.executable, "-m", "holdfast.cli.main", *map(str, arguments)],
+        [*under, sys.executable, "-m", "holdfast.cli.main", *map(str, arguments)],
         env={**clean, "COLUMNS": "300", "NO_COLOR": "1", **(env or {})},
         capture_output=True,
         text=True,
@@ -82,22 +86,46 @@ def test_serve_on_a_port_in_use_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "said"),
     [
+        (b"\x95\x00\xff" * 40, 0o600, "is not a Holdfast key file"),
         ("", 0o600, "is empty"),
         ("nonsense\n", 0o600, "is not a Holdfast key file"),
         ("holdfast-kek-1 ab12cd34 !!!\n", 0o600, "holds a damaged key: ab12cd34"),
         (None, 0o644, "can be read by others: run chmod 600 on it"),
     ],
-    ids=["empty", "nonsense", "damaged", "readable by others"],
+    ids=["binary", "empty", "nonsense", "damaged", "readable by others"],
 )
 def test_serve_with_a_wrong_key_file_says_what_is_wrong_with_it(
-    tmp_path: Path, text: str | None, mode: int, said: str
+    tmp_path: Path, text: str | bytes | None, mode: int, said: str
 ) -> None:
     HoldfastProcess(tmp_path).stop()
     key_file = tmp_path / "holdfast.key"
     if text is not None:
-        key_file.write_text(text)
+        key_file.write_bytes(text if isinstance(text, bytes) else text.encode())
     key_file.chmod(mode)
     assert said in one_line(holdfast("serve", "--port", "0", "--data-dir", tmp_path))
+
+
+# Root may read and write everywhere but for this.
+_BOUND = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+@pytest.mark.skipif(bool(_BOUND) and shutil.which("setpriv") is None, reason="root without setpriv(1)")
+@pytest.mark.parametrize(
+    ("mode", "env", "said"),
+    [
+        (0o555, {"HOLDFAST_DATA_DIR": "{}"}, "cannot open the SQLite database {}/holdfast.db: unable to open"),
+        (0o000, {"HOLDFAST_DATA_DIR": "{}"}, "cannot open the SQLite database {}/holdfast.db: unable to open"),
+        (0o555, {"HOLDFAST_KEY_FILE": "{}/key"}, "cannot create the key file {}/key: Permission denied"),
+        (0o000, {"HOLDFAST_KEY_FILE": "{}/key"}, "cannot read the key file {}/key: Permission denied"),
+    ],
+)
+def test_serve_where_it_may_not_write_or_look_says_so(
+    tmp_path: Path, mode: int, env: dict[str, str], said: str
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode)
+    env = {"HOLDFAST_DATA_DIR": str(tmp_path), **{name: value.format(closed) for name, value in env.items()}}
+    assert one_line(holdfast("serve", "--port", "0", env=env, under=_BOUND)).startswith(said.format(closed))
 
 
 def test_a_password_in_the_database_address_is_not_printed(tmp_path: Path) -> None:

@@ -91,6 +91,17 @@ class LocalKeyFile:
         _flush_folder(path)  # a key that seals must not be lost with the name of its file
         return cls.load(path)
 
+    @staticmethod
+    def is_missing(path: Path) -> bool:
+        """Tell whether there is no such file. Raises Misconfigured where that cannot be told."""
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError as error:
+            raise Misconfigured(f"cannot read the key file {path}: {error.strerror}") from None
+        return False
+
     @classmethod
     def load(cls, path: Path) -> "LocalKeyFile":
         """Read the file. Raises Misconfigured if it is missing, open to others, or not a key file."""
@@ -199,6 +210,8 @@ def _read(path: Path) -> tuple[list[HeldKey], tuple[int, int]]:
         lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
     except OSError as error:
         raise Misconfigured(f"cannot read the key file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{path} is not a Holdfast key file") from None
     if mode & 0o077:
         raise Misconfigured(f"the key file {path} can be read by others: run chmod 600 on it")
     held: list[HeldKey] = []
