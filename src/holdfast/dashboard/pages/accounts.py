@@ -119,7 +119,7 @@ def _act(visit: Visit) -> Act:
     for act in ACTS:
         if act == wanted:
             return act
-    raise _wrong("act", "choose what to do: suspend, resume or delete")
+    raise _wrong("choose what to do: suspend, resume or delete")
 
 
 def _which(visit: Visit) -> Listing:
@@ -127,13 +127,13 @@ def _which(visit: Visit) -> Listing:
     if visit.text("all"):
         filters = Filters.read(visit.text)
         if not filters.given():
-            raise _wrong("account", "choose a filter first: every account of an environment at once is not offered")
+            raise _wrong("choose a filter first: every account of an environment at once is not offered")
         return filters.listing()
     chosen = tuple(dict.fromkeys(one for one in visit.texts("account") if is_id(one)))[:PAGE]
     if not chosen:
-        raise _wrong("account", "tick the accounts that are meant, or choose filters and then all that fit them")
+        raise _wrong("tick the accounts that are meant, or choose filters and then all that fit them")
     return Listing(account_ids=chosen)
 
 
-def _wrong(field: str, message: str) -> Unprocessable:
-    return Unprocessable(message, fields=[{"field": field, "message": message}])
+def _wrong(message: str) -> Unprocessable:
+    return Unprocessable(message, fields=[{"field": "chosen", "message": message}])
