@@ -81,17 +81,19 @@ class AccountsPages:
             return self._frame.mistakes(visit, "accounts.html", error, **await self._listed(visit, filters))
         everything = which.account_ids is None
 
-        def work(tx: Tx) -> list[Account]:
+        def work(tx: Tx) -> tuple[list[Account], Connection | None]:
             shown = account_store.glance(tx, visit.environment_id, which, limit=10)
-            return list(shown.accounts)
+            return list(shown.accounts), connection_store.by_id(tx, visit.environment_id, filters.connection)
 
-        some = await self._database.transact(work)
+        some, connection = await self._database.transact(work)
+        limits = {**filters.given(), **({"connection": connection.name} if connection else {})}
         count = 0 if which.account_ids is None else len(which.account_ids)
         return self._frame.page(
             visit,
             "accounts_ask.html",
             act=act,
             some=some,
+            limits=[("text" if name == "q" else name, value) for name, value in limits.items()],
             count=count,
             everything=everything,
             filters=filters,
