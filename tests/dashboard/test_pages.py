@@ -147,6 +147,10 @@ async def test_many_are_asked_about_then_done_and_watched(place: Place, owner: P
     asked = await owner.post(f"{E}/accounts/many", {"act": "suspend", "all": "1", "q": "user_many_"})
     assert "user_many_2" in asked.text
     assert [await _status(place, one.id) for one in accounts] == [Status.ACTIVE] * 3
+    through = await owner.post(
+        f"{E}/accounts/many", {"act": "suspend", "all": "1", "connection": place.connection.id, "status": "active"}
+    )
+    assert "status <strong>active</strong>, connection <strong>sandbox</strong>" in " ".join(through.text.split())
     begun = await owner.post(f"{E}/accounts/many/begin", {"act": "suspend", "all": "1", "q": "user_many_"})
     for _ in range(100):
         part = (await owner.get(begun.headers["location"], {"x-live": "1"})).text

@@ -243,6 +243,21 @@ async def test_a_mistake_is_told_beside_its_field_and_what_was_typed_is_kept(
         assert await world.state() == before
 
 
+async def test_a_mistake_in_a_field_that_the_page_does_not_have_is_told_above_it(world: World) -> None:
+    """Sent by hand: a setting that each account has of its own, and the form does not ask for."""
+    async with await world.place.as_role(Role.OWNER) as owner:
+        fields = {
+            "client_id": "an-id",
+            "client_secret": "s",
+            "config.subdomain": "evil.example/",
+            "description": "kept words",
+        }
+        reply = await owner.post("/dashboard/default/connections/new/zendesk", fields)
+    assert reply.status_code == 422
+    assert re.search(r'role="alert">[^<]*subdomain', reply.text)
+    assert "kept words" in reply.text
+
+
 async def test_the_same_forms_by_an_owner_do_change_what_is_kept(world: World) -> None:
     """The last here, as it leaves little as it was: without it the tests above could be about forms that do nothing."""
     did = set()

@@ -26,6 +26,10 @@ def test_members_of_the_data_are_named_in_the_sentence() -> None:
     assert sentences.sentence(called) == "called GET /user through the proxy: 200"
     shown = _entry(Action.WEBHOOK_ENDPOINT_CHANGED, url="https://a.example", what="secret_shown")
     assert sentences.sentence(shown) == "changed the webhook endpoint https://a.example: secret shown"
+    invited = {"email": "grace@example.com", "role": "viewer"}
+    assert sentences.sentence(_entry(Action.ADMINISTRATOR_INVITED, **invited)) == "invited grace@example.com as viewer"
+    withdrawn = _entry(Action.ADMINISTRATOR_INVITED, **invited, withdrawn=True)
+    assert sentences.sentence(withdrawn) == "took back the invitation of grace@example.com as viewer"
     failed = _entry(Action.TOKEN_REFRESH_FAILED, detail="The provider did not answer.")
     assert sentences.sentence(failed) == "could not refresh the token: The provider did not answer"
 

@@ -13,7 +13,7 @@ from holdfast.clock import FrozenClock
 from holdfast.config import Config, with_address
 from holdfast.errors import Conflict, Refused
 from tests.dashboard.conftest import Place
-from tests.dashboard.person import PASSWORD, Person, owner_of
+from tests.dashboard.person import PASSWORD, Person, owner_of, person, with_role
 from tests.storage.engines import fresh_url
 
 __all__ = ["fresh_url"]
@@ -49,6 +49,47 @@ async def test_on_https_the_cookie_is_secure_and_bound_to_the_host(tmp_path: Pat
         assert "; Secure" in reply.headers["set-cookie"]
     finally:
         await holdfast.close()
+
+
+async def test_a_session_ends_when_it_rests_for_two_hours_and_after_twelve_in_any_case(tmp_path: Path) -> None:
+    clock = FrozenClock()
+    holdfast = await build(Config(dev=True, data_dir=tmp_path, port=0), clock)
+    try:
+        owner, signing_in = await owner_of(holdfast), holdfast.signing_in
+        resting = (await signing_in.admit(owner, "test")).reveal()
+        clock.advance(2 * 3600 - 1)
+        assert await signing_in.who(resting) is not None
+        clock.advance(2 * 3600 + 1)
+        assert await signing_in.who(resting) is None
+        busy = (await signing_in.admit(owner, "test")).reveal()
+        for _ in range(12):
+            assert await signing_in.who(busy) is not None
+            clock.advance(3600)
+        assert await signing_in.who(busy) is not None
+        clock.advance(1)
+        assert await signing_in.who(busy) is None
+    finally:
+        await holdfast.close()
+
+
+async def test_a_new_password_a_lesser_role_and_being_switched_off_tell_on_open_sessions(
+    fresh_url: str, tmp_path: Path
+) -> None:
+    async with running(Config(dev=True, data_dir=tmp_path, port=0, database=fresh_url)) as (holdfast, _):
+        owner, people = await owner_of(holdfast), holdfast.people
+        other = await with_role(holdfast, owner, Role.DEVELOPER)
+        async with await person(holdfast, other) as here, await person(holdfast, other) as there:
+            new = {"old_password": PASSWORD, "password": "another horse battery"}
+            assert (await here.post("/dashboard/default/me", new)).status_code == 303
+            assert (await here.get("/dashboard/default")).status_code == 200
+            assert "sign-in" in (await there.get("/dashboard/default")).headers["location"]
+            assert (await here.get("/dashboard/default/accounts/new")).status_code == 200
+            await people.change_role(other.id, Role.VIEWER, owner)
+            assert (await here.get("/dashboard/default/accounts/new")).status_code == 403
+            await people.set_disabled(other.id, True, owner)
+            assert "sign-in" in (await here.get("/dashboard/default")).headers["location"]
+            await people.set_disabled(other.id, False, owner)
+            assert "sign-in" in (await here.get("/dashboard/default")).headers["location"], "it was ended"
 
 
 async def test_a_wrong_password_and_an_unknown_address_look_the_same(place: Place) -> None:

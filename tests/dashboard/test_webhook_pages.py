@@ -93,8 +93,12 @@ async def test_a_developer_sees_no_secret_and_a_viewer_changes_nothing(desk: Des
 async def test_switching_off_and_deleting(desk: Desk) -> None:
     made = await _made(desk, "https://app.example.com/off")
     page = await desk.get(f"webhooks/{made}")
+    assert "There was none to send again" in words(await desk.send(page, f"webhooks/{made}/replay"))
     page = await desk.send(page, f"webhooks/{made}/disable")
     assert "Enable" in words(page)
+    page = await desk.send(page, f"webhooks/{made}/replay")
+    assert page.status == 409
+    assert words(page).startswith("this endpoint is disabled: enable it first Webhooks"), "on the endpoint's own page"
     page = await desk.send(
         page, f"webhooks/{made}", url="https://app.example.com/on", event="pipes.connected_account.connected"
     )

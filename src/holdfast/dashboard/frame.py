@@ -307,13 +307,18 @@ class Frame:
     def mistakes(
         self, visit: Visit, template: str, error: HoldfastError, *, hidden: set[str] | None = None, **facts: Any
     ) -> Response:
-        """Show a form again with the error beside its field and what was typed, except what is `hidden`."""
+        """Show a form again with the error beside its field and what was typed, except what is `hidden`. An error of a
+        field that the page does not have stands above it."""
         typed: dict[str, Any] = {}
         for name in visit.form:
             if name != "csrf" and name not in (hidden or set()):
                 values = visit.texts(name)
                 typed[name] = values[0] if len(values) == 1 else values
-        return self.page(visit, template, status=status_of(error), errors=errors_of(error), typed=typed, **facts)
+        status, errors = status_of(error), errors_of(error)
+        reply = self.page(visit, template, status=status, errors=errors, typed=typed, **facts)
+        if "" in errors or any(f'id="{name}-problem"'.encode() in reply.body for name in errors):
+            return reply
+        return self.page(visit, template, status=status, errors={"": error.message}, typed=typed, **facts)
 
     def problem(
         self, request: Request, signed_in: SignedIn | None, environment: Environment | None, error: HoldfastError

@@ -95,6 +95,10 @@ WORDS: Mapping[Action, Words] = {
     Action.ADMINISTRATOR_SIGNED_IN: Words("people", "signed in by {by}"),
     Action.ADMINISTRATOR_REFUSED: Words("people", "refused a sign-in of {email} by {by}: {why}", "bad"),
 }
+_OTHERWISE = {
+    (Action.ADMINISTRATOR_INVITED, "withdrawn"): "took back the invitation of {email} as {role}",
+}
+"""Entries that say something else where this member of their data is true."""
 _LONGEST = 200
 
 
@@ -108,7 +112,11 @@ def sentence(entry: Entry) -> str:
     told = _Members({name: str(value)[:_LONGEST] for name, value in entry.data.items() if value not in (None, "")})
     if "what" in told:
         told["what"] = told["what"].replace("_", " ")
-    text = WORDS[entry.action].sentence.format_map(told)
+    said = WORDS[entry.action].sentence
+    for (action, member), otherwise in _OTHERWISE.items():
+        if action is entry.action and entry.data.get(member):
+            said = otherwise
+    text = said.format_map(told)
     return " ".join(text.split()).rstrip(":. ").removesuffix("()").strip()
 
 

@@ -104,7 +104,7 @@ class Refresher:
         way is not. Never raises for what a provider does.
         """
         # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
-        return await asyncio.shield(self._flight(account, force, reading, actor or Actor.system()))
+        return await asyncio.shield(self._flight(account, force, reading, actor))
 
     def start(self, account: Account, lane: Lane | None = None) -> "asyncio.Task[RefreshOutcome | Resting]":
         """Renew in the background, within the caps; a second start joins the first. `drain` knows of it at once.
@@ -136,7 +136,7 @@ class Refresher:
         return lane_of(self._connections.effective(tx, connection, account.owner.organization_id), account)
 
     def _flight(
-        self, account: Account, force: bool, reading: Reading | None, actor: Actor
+        self, account: Account, force: bool, reading: Reading | None, actor: Actor | None
     ) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
         flight = self._flights.get(key)
@@ -151,10 +151,10 @@ class Refresher:
         if self._queued or self._flights:
             await asyncio.wait([*self._queued.values(), *self._flights.values()], timeout=seconds)
 
-    async def _fly(self, seen: Account, force: bool, reading: Reading | None, actor: Actor) -> RefreshOutcome:
+    async def _fly(self, seen: Account, force: bool, reading: Reading | None, actor: Actor | None) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
         began = time.monotonic()
-        plain = None if force or actor.kind != "system" else await self._turns.take(seen)
+        plain = None if force or actor is not None else await self._turns.take(seen)
         if plain is not None:
             return await self._counted(plain, began, reading)
         waited = 0.0
@@ -162,7 +162,8 @@ class Refresher:
             began = time.monotonic()
             turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
             if isinstance(turn, Turn):
-                return await self._counted(replace(turn, actor=actor), began, reading)
+                turn = turn if actor is None else replace(turn, actor=actor)
+                return await self._counted(turn, began, reading)
             if not isinstance(turn, _Busy):
                 return turn
             if waited > self._lease_seconds * 1.5:

@@ -1,6 +1,6 @@
 """What an answer of the provider makes of the account: turn and outcome in, verdict out. Nothing is sent or stored."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts.credential import from_grant, lay_in
@@ -22,6 +22,9 @@ MISCONFIGURED_PAUSE = 60.0
 """Seconds a connection with an alert rests: one alert, not a refused request for each of its accounts."""
 
 
+_ITSELF = Actor.system()
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Our turn to refresh: the account as read under the lease, and all that the request needs."""
@@ -34,7 +37,7 @@ class Turn:
 
     opened: Secret | None = None
     """The account's `grant` in clear, where it has been opened already."""
-    actor: Actor = field(default_factory=Actor.system)
+    actor: Actor = _ITSELF
     """Who asked for it: the server itself, or an administrator."""
 
     def grant(self, vault: Vault) -> Secret | None:

@@ -81,17 +81,19 @@ class AccountsPages:
             return self._frame.mistakes(visit, "accounts.html", error, **await self._listed(visit, filters))
         everything = which.account_ids is None
 
-        def work(tx: Tx) -> list[Account]:
+        def work(tx: Tx) -> tuple[list[Account], Connection | None]:
             shown = account_store.glance(tx, visit.environment_id, which, limit=10)
-            return list(shown.accounts)
+            return list(shown.accounts), connection_store.by_id(tx, visit.environment_id, filters.connection)
 
-        some = await self._database.transact(work)
+        some, connection = await self._database.transact(work)
+        limits = {**filters.given(), **({"connection": connection.name} if connection else {})}
         count = 0 if which.account_ids is None else len(which.account_ids)
         return self._frame.page(
             visit,
             "accounts_ask.html",
             act=act,
             some=some,
+            limits=[("text" if name == "q" else name, value) for name, value in limits.items()],
             count=count,
             everything=everything,
             filters=filters,
@@ -119,7 +121,7 @@ def _act(visit: Visit) -> Act:
     for act in ACTS:
         if act == wanted:
             return act
-    raise _wrong("act", "choose what to do: suspend, resume or delete")
+    raise _wrong("choose what to do: suspend, resume or delete")
 
 
 def _which(visit: Visit) -> Listing:
@@ -127,13 +129,13 @@ def _which(visit: Visit) -> Listing:
     if visit.text("all"):
         filters = Filters.read(visit.text)
         if not filters.given():
-            raise _wrong("account", "choose a filter first: every account of an environment at once is not offered")
+            raise _wrong("choose a filter first: every account of an environment at once is not offered")
         return filters.listing()
     chosen = tuple(dict.fromkeys(one for one in visit.texts("account") if is_id(one)))[:PAGE]
     if not chosen:
-        raise _wrong("account", "tick the accounts that are meant, or choose filters and then all that fit them")
+        raise _wrong("tick the accounts that are meant, or choose filters and then all that fit them")
     return Listing(account_ids=chosen)
 
 
-def _wrong(field: str, message: str) -> Unprocessable:
-    return Unprocessable(message, fields=[{"field": field, "message": message}])
+def _wrong(message: str) -> Unprocessable:
+    return Unprocessable(message, fields=[{"field": "chosen", "message": message}])

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from holdfast.access.administrators import Right
 from holdfast.dashboard.frame import Frame, Visit
 from holdfast.dashboard.words import EVENT_WORDS
-from holdfast.errors import HoldfastError, NotFound, Unprocessable
+from holdfast.errors import Conflict, HoldfastError, NotFound, Unprocessable
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.webhooks import Endpoint, Endpoints, store
@@ -119,12 +119,18 @@ class WebhookPages:
         return RedirectResponse(visit.url("webhooks") + "?did=deleted", 303)
 
     async def replay_one(self, visit: Visit) -> Response:
-        await self._replay.one(visit.environment_id, visit.path["delivery"], visit.signed_in.administrator.actor())
+        try:
+            await self._replay.one(visit.environment_id, visit.path["delivery"], visit.signed_in.administrator.actor())
+        except Conflict as error:
+            return self._frame.mistakes(visit, "webhook.html", error, **await self._facts(visit))
         return self._frame.done(visit, f"webhooks/{visit.path['id']}", "replayed")
 
     async def replay_failed(self, visit: Visit) -> Response:
         endpoint = await self._find(visit)
-        count = await self._replay.failed(visit.environment_id, endpoint.id, visit.signed_in.administrator.actor())
+        try:
+            count = await self._replay.failed(visit.environment_id, endpoint.id, visit.signed_in.administrator.actor())
+        except Conflict as error:
+            return self._frame.mistakes(visit, "webhook.html", error, **await self._facts(visit))
         return self._frame.done(visit, f"webhooks/{endpoint.id}", "replayed" if count else "none-failed")
 
     async def _update(self, visit: Visit, **changes: Any) -> Endpoint:
