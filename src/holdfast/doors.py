@@ -146,7 +146,9 @@ def _widget_parts(rooms: Rooms, limiter: RateLimiter) -> WidgetParts:
 def user_pages(rooms: Rooms) -> list[BaseRoute]:
     """Return what end users see: the pages of consent and forms, the widget's hand-off, My connections."""
     looks = Looks(rooms.database, rooms.languages, app_name=rooms.config.app_name)
-    connect = ConnectPages(rooms.start, rooms.callback, rooms.fill, looks, base_url=rooms.config.base_url)
+    connect = ConnectPages(
+        rooms.start, rooms.callback, rooms.fill, looks, rooms.signing_in, base_url=rooms.config.base_url
+    )
     return [
         *connect.routes(),
         *HandoffPages(connect, rooms.widgets, rooms.languages).routes(),

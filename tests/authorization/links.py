@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.access import CleanUpPolicy, change_environment
+from holdfast.access import CleanUpPolicy, UserVerification, change_environment
 from holdfast.accounts import Account, Owner
 from holdfast.authorization import Link, LinkFor
 from holdfast.connections import Connection
@@ -68,10 +68,10 @@ class Linking:
 
 
 @contextlib.asynccontextmanager
-async def verified_users(house: House) -> AsyncIterator[None]:
+async def verified_users(house: House, mode: UserVerification = "custom") -> AsyncIterator[None]:
     """Let the environment have its users verified for a while."""
     holdfast = house.holdfast
-    await change_environment(holdfast.database, house.clock, house.environment_id, APP, user_verification="custom")
+    await change_environment(holdfast.database, house.clock, house.environment_id, APP, user_verification=mode)
     try:
         yield
     finally:

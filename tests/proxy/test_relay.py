@@ -152,6 +152,18 @@ async def test_an_environment_has_so_many_calls_a_minute(tmp_path: Path, capture
         assert len(capture.requests) == 2
 
 
+async def test_the_owner_of_a_paused_account_is_not_sent_to_consent_in_vain(upstream: Upstream) -> None:
+    house, account = upstream.house, upstream.account
+    await house.holdfast.keeping.suspend(house.environment_id, account.id, Actor.system(), "on leave")
+    for _ in range(2):
+        answer = await upstream.relay("/x")
+        assert (answer.status_code, answer.json()["authorization_url"]) == (402, None)
+        assert answer.json()["code"] == "relay_authorization_required" and "on leave" in answer.json()["message"]
+    assert upstream.capture.requests == []
+    await house.holdfast.keeping.resume(house.environment_id, account.id, Actor.system())
+    assert (await upstream.relay("/x")).status_code == 200
+
+
 async def test_an_account_whose_grant_is_dead_is_asked_for_again(make: Maker) -> None:
     upstream = await make()
     upstream.house.sandbox.revoke()

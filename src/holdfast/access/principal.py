@@ -5,7 +5,7 @@ from typing import Literal
 
 from holdfast.events import Actor
 
-UserVerification = Literal["none", "custom"]
+UserVerification = Literal["none", "custom", "administrators"]
 """custom: after a consent that a link led to, the app says who its user is before the account can be used."""
 
 

@@ -26,13 +26,16 @@ class Fill:
     def __init__(self, accounts: Accounts, factory: ClientFactory, start: Start, settle: Settle) -> None:
         self._accounts, self._factory, self._start, self._settle = accounts, factory, start, settle
 
-    async def submit(self, link: str, browser: str | None, opening: str, typed: Mapping[str, str]) -> Landed:
+    async def submit(
+        self, link: str, browser: str | None, opening: str, typed: Mapping[str, str], *, administrator: bool = False
+    ) -> Landed:
         """Take what was typed, try it, and connect the account (or lay it aside until its user is verified).
 
         Raises Invalid with an item in `fields` for each field that is wrong, and uses nothing up: the user may try
-        again. Raises NotFound, AttemptOver or NoVerifyUrl. All else comes back as a Landed.
+        again. Raises NotFound, AttemptOver, NoVerifyUrl or AdministratorNeeded. All else comes back as a Landed.
         """
         opened = await self._start.open(link, browser, opening)
+        opened.check_person(administrator=administrator)
         effective = opened.effective
         credential, config = await self.check(effective, typed)
         attempt = await self._consume(opened.attempt)

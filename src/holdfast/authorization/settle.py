@@ -149,6 +149,12 @@ def verify_url_of(tx: Tx, attempt: Attempt) -> str | None:
     return None
 
 
+def for_administrators(tx: Tx, attempt: Attempt) -> bool:
+    """Tell whether only an administrator who is signed in may go on with a link: so the environment may say."""
+    environment = access_store.environment(tx, attempt.environment_id) if attempt.by_link else None
+    return environment is not None and environment.user_verification == "administrators"
+
+
 def plan_of(
     attempt: Attempt,
     effective: Effective,

@@ -13,7 +13,7 @@ from holdfast.accounts import Accounts
 from holdfast.authorization import store
 from holdfast.authorization.attempt import Attempt, Landed, Stage, landed_with_error
 from holdfast.authorization.begin import failure_entry
-from holdfast.authorization.settle import verify_url_of
+from holdfast.authorization.settle import for_administrators, verify_url_of
 from holdfast.connections import ClientFactory, Effective
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Client
@@ -33,6 +33,12 @@ class AttemptOver(HoldfastError):
     default_code = "authorization_state_expired"
 
 
+class AdministratorNeeded(HoldfastError):
+    """The environment's links are for administrators, and none is signed in."""
+
+    default_code = "administrator_needed"
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What the confirmation page shows, and asks for."""
@@ -43,6 +49,13 @@ class Opened:
     """What the user has to type in: settings that a sign-in needs, or a credential. Empty = a press of a button."""
     opening: str = ""
     """Goes back with the form: proof that a short-lived link was opened in time."""
+    administrators_only: bool = False
+    """Only with one signed in can it be gone on with."""
+
+    def check_person(self, *, administrator: bool) -> None:
+        """Raise AdministratorNeeded if this is for administrators and the browser is not one's."""
+        if self.administrators_only and not administrator:
+            raise AdministratorNeeded("links of this environment are for its administrators: sign in to the dashboard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +77,21 @@ class Start:
         return replace(opened, opening=opening or self._opening(link))
 
     async def start(
-        self, link: str, browser: str | None, opening: str = "", typed: Mapping[str, str] | None = None
+        self,
+        link: str,
+        browser: str | None,
+        opening: str = "",
+        typed: Mapping[str, str] | None = None,
+        *,
+        administrator: bool = False,
     ) -> Started:
         """Bind the attempt to this browser and return the provider's authorization URL.
 
-        Each start has a fresh state and PKCE verifier. Raises NotFound, AttemptOver or NoVerifyUrl; Invalid with
-        `fields` for what was typed wrong.
+        Each start has a fresh state and PKCE verifier. Raises NotFound, AttemptOver, NoVerifyUrl or
+        AdministratorNeeded; Invalid with `fields` for what was typed wrong.
         """
         opened, client = await self._find(link, browser, opening)
+        opened.check_person(administrator=administrator)
         accounts, attempt = self._accounts, opened.attempt
         if opened.fields:
             attempt = replace(attempt, config={**attempt.config, **_settings(opened, typed or {})})
@@ -134,7 +154,8 @@ class Start:
             effective = accounts.connections.effective(tx, connection, attempt.owner.organization_id)
             ref = attempt.client_ref
             client = connection_store.client(tx, attempt.environment_id, ref) if ref else None
-            return Opened(attempt, effective, _fields(attempt, effective)), client
+            fields, closed = _fields(attempt, effective), for_administrators(tx, attempt)
+            return Opened(attempt, effective, fields, administrators_only=closed), client
 
         found = await accounts.database.transact(work)
         await accounts.vault.ready(found[0].attempt.environment_id)

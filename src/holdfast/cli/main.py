@@ -40,7 +40,7 @@ ByOrganization = Annotated[str, typer.Option(help="Of this organization.")]
 ByStatus = Annotated[list[str] | None, typer.Option(help="In this status; may be repeated.")]
 ByText = Annotated[str, typer.Option(help="With this in owner, label or name at the provider.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be deleted, and delete nothing.")]
-UserVerification = Literal["none", "custom"]
+UserVerification = Literal["none", "custom", "administrators"]
 
 
 @app.command()
@@ -308,7 +308,10 @@ def accounts_policy(
     unused_days: Annotated[int | None, typer.Option(min=0, help="Delete after so long unused; 0 = never.")] = None,
     expired_days: Annotated[int | None, typer.Option(min=0, help="Delete after so long in need; 0 = never.")] = None,
     user_verification: Annotated[
-        UserVerification | None, typer.Option(help="custom: after a link, the app says who its user is.")
+        UserVerification | None,
+        typer.Option(
+            help="custom: after a link, the app says who its user is. administrators: only they can use a link."
+        ),
     ] = None,
     environment: InEnvironment = None,
     data_dir: DataDir = None,

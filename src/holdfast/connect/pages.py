@@ -14,11 +14,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from holdfast.access.administrators import SigningIn, session_cookie
 from holdfast.authorization import Callback, Fill, Landed, Opened, Start
 from holdfast.authorization.callback import Failed
 from holdfast.authorization.fill import is_tried
 from holdfast.authorization.settle import SUCCESS_PATH, NoVerifyUrl
-from holdfast.authorization.start import AttemptOver
+from holdfast.authorization.start import AdministratorNeeded, AttemptOver
 from holdfast.connect.looks import Look, Looks
 from holdfast.connect.problems import field_faults, form_fields, problem_facts
 from holdfast.errors import HoldfastError, Invalid, NotFound
@@ -57,8 +58,11 @@ PAGE_HEADERS = {
 
 
 class ConnectPages:
-    def __init__(self, start: Start, callback: Callback, fill: Fill, looks: Looks, *, base_url: str) -> None:
+    def __init__(
+        self, start: Start, callback: Callback, fill: Fill, looks: Looks, signing_in: SigningIn, *, base_url: str
+    ) -> None:
         self.start, self._callback, self._fill, self._looks = start, callback, fill, looks
+        self._signing_in = signing_in
         self.secure = base_url.startswith("https:")
         # __Host-: https only, this host only, path /. Browsers refuse that prefix on plain http, which is development.
         self.cookie = "__Host-holdfast" if self.secure else "holdfast"
@@ -116,10 +120,14 @@ class ConnectPages:
             if sent.get("decision") == "cancel":
                 return await self._leave(request, await self.start.cancel(link, browser, opening))
             opened = await self.start.open(link, browser, opening)
+            known = opened.administrators_only and await self._is_administrator(request)
             try:
                 if opened.effective.connection.method != "oauth":
-                    return await self._leave(request, await self._fill.submit(link, browser, opening, typed))
-                return await self.to_provider(request, browser, opening, typed)
+                    landed = await self._fill.submit(link, browser, opening, typed, administrator=known)
+                    return await self._leave(request, landed)
+                return await self.to_provider(request, browser, opening, typed, administrator=known)
+            except AdministratorNeeded:
+                return await self._confirm(request, opened, 403, typed, None)
             except Invalid as error:
                 if not (error.fields and opened.fields):
                     raise
@@ -128,14 +136,24 @@ class ConnectPages:
             return await self.problem(request, error, await self._environment_of(link))
 
     async def to_provider(
-        self, request: Request, browser: str | None, opening: str = "", typed: Mapping[str, str] | None = None
+        self,
+        request: Request,
+        browser: str | None,
+        opening: str = "",
+        typed: Mapping[str, str] | None = None,
+        *,
+        administrator: bool = False,
     ) -> Response:
         """Start the request's link, mark the browser, and send it on. Raises as `Start.start` does."""
-        started = await self.start.start(request.path_params["link"], browser, opening, typed)
+        link = request.path_params["link"]
+        started = await self.start.start(link, browser, opening, typed, administrator=administrator)
         response = RedirectResponse(started.provider_url, 303 if request.method == "POST" else 302, PAGE_HEADERS)
         self._mark(response, self.cookie, started.browser)
         self._mark(response, self._place_cookie, started.environment_id)
         return response
+
+    async def _is_administrator(self, request: Request) -> bool:
+        return await self._signing_in.who(request.cookies.get(session_cookie(secure=self.secure), "")) is not None
 
     def _mark(self, response: Response, cookie: str, value: str) -> None:
         response.set_cookie(
@@ -185,7 +203,9 @@ class ConnectPages:
         look = await self.look(request, opened.attempt.environment_id)
         faults = error.fields if error is not None else ()
         wrong = field_faults(look.words, opened.effective.provider.name, opened.fields, faults)
-        return self.draw("confirm.html", status, look, _confirm_facts(opened, look, typed, wrong))
+        facts = _confirm_facts(opened, look, typed, wrong)
+        facts["closed"] = opened.administrators_only and not await self._is_administrator(request)
+        return self.draw("confirm.html", status, look, facts)
 
     async def _leave(self, request: Request, landed: Landed) -> Response:
         """Send the browser back to the app, or show how it ended where there is no way back."""

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from holdfast import __version__
 from holdfast.access import Environment
 from holdfast.access import store as access_store
-from holdfast.access.administrators import Right, SignedIn, SigningIn, may
+from holdfast.access.administrators import Right, SignedIn, SigningIn, may, session_cookie
 from holdfast.clock import Clock
 from holdfast.dashboard import words
 from holdfast.dashboard.uploads import MOST_UPLOAD_BYTES, is_multipart, read_multipart
@@ -146,7 +146,7 @@ class Frame:
         self.base_url, self.app_name, self.dev = base_url, app_name, dev
         self.single_sign_on = single_sign_on
         self.secure = base_url.startswith("https:")
-        self.cookie = "__Host-holdfast-admin" if self.secure else "holdfast-admin"
+        self.cookie = session_cookie(secure=self.secure)
 
     @cached_property
     def templates(self) -> "Templates":

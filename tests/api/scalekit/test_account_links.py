@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from holdfast.access.administrators import Role
 from holdfast.ids import opaque
 from tests.api.scalekit.rest import ACCOUNTS, Rest, calling
 from tests.api.scalekit.test_account_kinds import FIELDS
@@ -111,6 +112,45 @@ async def test_an_environment_that_verifies_needs_a_url_and_says_so_before_the_c
         assert (await rest.read(name, user))["status"] == "PENDING_VERIFICATION"
         done = await rest.verify(request, user)
         assert done["post_user_verify_redirect_url"] == rest.house.holdfast.config.base_url + "/connect/success"
+        assert (await rest.read(name, user))["status"] == "ACTIVE"
+
+
+async def _administrator(rest: Rest) -> str:
+    """Return the session of an administrator of the house."""
+    people, email = rest.house.holdfast.people, f"{opaque(9).lower()}@example.com"
+    _, link = await people.invite(email, Role.VIEWER, None)
+    person = await people.accept(link.reveal(), email=email, name="Ada", password="correct horse battery staple")
+    return (await rest.house.holdfast.signing_in.admit(person, "test")).reveal()
+
+
+@pytest.mark.parametrize("kind", ["a consent", "a form"])
+async def test_where_links_are_for_administrators_nobody_else_goes_on_from_one(
+    rest: Rest, name: str, kind: str
+) -> None:
+    name = name if kind == "a consent" else (await typed_connection(rest.house, FIELDS)).name
+    user, base = _user(), rest.house.holdfast.config.base_url
+    typed = {"field-username": "ada", "field-password": "correct horse", "decision": "continue"}
+    async with verified_users(rest.house, "administrators"):
+        link = (await rest.link(name, user))["link"]
+        with Browser() as person:
+            page = await asyncio.to_thread(person.get, link)
+            assert "by administrators of this server alone" in page.text
+            sent = {**typed, "opening": dict(page.forms[0].sends())["opening"]}
+            for session in ("", "made-up"):
+                person.cookies.set("holdfast-admin", session)
+                refused = await asyncio.to_thread(person.post_form, link, sent, from_page=page, follow=False)
+                assert (refused.status, "correct horse" in refused.text) == (403, False)
+            assert (await rest.read(name, user))["status"] == "PENDING_AUTH"
+
+            person.cookies.clear()
+            person.cookies.set("holdfast-admin", await _administrator(rest))
+            again = await asyncio.to_thread(person.get, link)
+            assert "by administrators of this server alone" not in again.text
+            done = await asyncio.to_thread(person.post_form, link, sent, from_page=page, follow=False)
+            if kind == "a consent":
+                await person.walk_async(done.redirect or "", stop_at=f"{base}/connect/success")
+            else:
+                assert done.redirect == f"{base}/connect/success"
         assert (await rest.read(name, user))["status"] == "ACTIVE"
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from scalekit import ScalekitClient
-from scalekit.common.exceptions import ScalekitUnauthorizedException
+from scalekit.common.exceptions import ScalekitGatewayTimeoutException, ScalekitUnauthorizedException
 
 from tests.conformance.report import proves
 from tests.conformance.scalekit_house import House
@@ -45,6 +45,22 @@ def test_twenty_clients_at_expiry_cause_one_refresh(house: House) -> None:
     with ThreadPoolExecutor(20) as pool:
         found = list(pool.map(read, range(20)))
     assert len(set(found)) == 1
+    assert house.sandbox.requests("refresh_token") - before == 1
+
+
+def test_a_caller_whose_deadline_passes_during_a_refresh_finds_the_new_token_next_time(house: House) -> None:
+    with house.sandbox.switched(access_lifetime=1):
+        connector, identifier, tokens = house.connector(), house.new("user"), house.granted()
+    house.expiring(connector, identifier, tokens.access, tokens.refresh, 1)
+    hasty = ScalekitClient(house.secure.base_url, house.client_id, house.client_secret, call_timeout_s=1)
+    time.sleep(1.2)
+    before = house.sandbox.requests("refresh_token")
+    with house.sandbox.switched(slow_seconds=3):
+        with pytest.raises(ScalekitGatewayTimeoutException):
+            hasty.actions.get_connected_account(connector, identifier)
+        patient = ScalekitClient(house.secure.base_url, house.client_id, house.client_secret)
+        found = patient.actions.get_connected_account(connector, identifier).connected_account
+    assert house.sandbox.admits(found.authorization_details["oauth_token"]["access_token"])
     assert house.sandbox.requests("refresh_token") - before == 1
 
 

@@ -19,7 +19,7 @@ from holdfast.access.administrators.administrator import (
 )
 from holdfast.access.administrators.openid import Issuer, OpenId
 from holdfast.access.administrators.people import Administrators
-from holdfast.access.administrators.signing_in import SignedIn, SigningIn
+from holdfast.access.administrators.signing_in import SignedIn, SigningIn, session_cookie
 from holdfast.access.administrators.single_sign_on import SingleSignOn
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "SigningIn",
     "SingleSignOn",
     "may",
+    "session_cookie",
 ]

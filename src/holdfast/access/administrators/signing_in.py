@@ -23,6 +23,11 @@ _TOUCH_EVERY = 60.0
 _TRIES_PER_ADDRESS, _ADDRESS_WINDOW, _MOST_ADDRESSES = 30, 300.0, 10_000
 
 
+def session_cookie(*, secure: bool) -> str:
+    """Return the name of the cookie that holds a session, on every page here. `secure`: pages are https."""
+    return "__Host-holdfast-admin" if secure else "holdfast-admin"
+
+
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     """A request's administrator and session; `csrf` goes into every form of theirs."""

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from holdfast.accounts import Owner
+from holdfast.accounts import Owner, Reason
 from holdfast.api.dispatch import Rendered
 from holdfast.api.proxying import UPSTREAM_STATUS, Incoming, wait_of
 from holdfast.api.workos.faults import render
@@ -25,7 +25,7 @@ MOST_ID = 256
 
 
 class AuthorizationNeeded(msgspec.Struct, frozen=True):
-    """402: the owner has to connect first. `authorization_url` is where, if a link could be made."""
+    """402: the owner has to connect first. `authorization_url` is where, if a link could be made and would help."""
 
     connection: str
     message: str
@@ -98,6 +98,8 @@ class RelayShape:
         return rendered
 
     async def _link(self, error: AuthorizationRequired, asked: Asked) -> str | None:
+        if error.reason is Reason.PAUSED:  # an administrator's to resume: the owner would consent in vain
+            return None
         try:
             begun = await self.parts.begin.begin(
                 Beginning(

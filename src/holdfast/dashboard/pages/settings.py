@@ -2,7 +2,7 @@
 the widgets' origins; and what this server runs with."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -53,7 +53,8 @@ class SettingsPages:
         return self._frame.page(visit, "settings.html", **await self._facts(visit))
 
     async def verification(self, visit: Visit) -> Response:
-        mode: UserVerification = "custom" if visit.text("user_verification") == "custom" else "none"
+        asked = visit.text("user_verification")
+        mode: UserVerification = next((known for known in get_args(UserVerification) if known == asked), "none")
         await self._change(visit, user_verification=mode)
         return self._frame.done(visit, "settings", "saved")
 
