@@ -199,7 +199,7 @@ class TokenReader:
                     max(1.0, at - now),
                 )
             case Misconfigured(why):
-                message = f"the token has ended, and the provider refuses this connection's client: {why}"
+                message = f"the token has ended and cannot be renewed: {why}; an administrator has to correct it"
                 wait = 60.0
             case _:
                 message, wait = "the token has ended and could not be renewed just now", 1.0

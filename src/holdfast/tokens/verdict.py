@@ -12,7 +12,7 @@ from holdfast.events import Action
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
-from holdfast.tokens import policy
+from holdfast.tokens import policy, told
 from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 from holdfast.vault import Vault
 
@@ -54,7 +54,7 @@ class Verdict:
 
 def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
     """Judge what the provider answered, or that it did not. New tokens are sealed for the account."""
-    account = turn.account
+    account, name = turn.account, turn.effective.provider.name
     grant = grant_in(outcome)
     if grant is not None:
         after = _renewed(turn, grant, vault, now)
@@ -67,21 +67,22 @@ def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
         case TokenRefusal(kind="misconfigured") if account.method == "client_credentials":
             return _unusable(turn, outcome, now)  # the client refused is the account's own
         case TokenRefusal(kind="misconfigured"):
-            after = _failed(_nothing_used_up(turn), now, MISCONFIGURED_PAUSE, outcome.description)
-            return Verdict(after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED)
+            why = told.happened(name, outcome)
+            after = _failed(_nothing_used_up(turn), now, MISCONFIGURED_PAUSE, told.mended_by_administrator(why))
+            return Verdict(after, Misconfigured(why), Action.TOKEN_REFRESH_FAILED)
         case TokenRefusal(kind="refused") if account.refusals + 1 >= REFUSALS_TO_GIVE_UP:
             return _unusable(turn, outcome, now)
         case TokenRefusal(kind="refused"):
-            later = _later(turn, outcome.description, outcome.retry_after, now)
+            later = _later(turn, told.happened(name, outcome), outcome.retry_after, now)
             return replace(later, account=replace(later.account, refusals=account.refusals + 1))
         case TokenRefusal(kind="throttled"):
-            return _later(turn, outcome.description, outcome.retry_after, now)
+            return _later(turn, told.happened(name, outcome), outcome.retry_after, now)
         case Unsent(reason):
             return _later(turn, reason, None, now)
         case Lost(reason):
             return _unresolved(turn, reason, None, vault, now)
         case TokenRefusal():  # 5xx, or a success without a token: the provider may have rotated
-            return _unresolved(turn, outcome.description, outcome.retry_after, vault, now)
+            return _unresolved(turn, told.happened(name, outcome), outcome.retry_after, vault, now)
     raise AssertionError("unreachable")
 
 
@@ -153,17 +154,16 @@ def _dead(turn: Turn, refusal: TokenRefusal, now: float) -> Verdict:
     name = turn.effective.provider.name
     if turn.resolving:
         reason = Reason.ROTATION_LOST
-        what = f"{name} no longer accepts this account's refresh token: the answer to an earlier refresh was lost."
+        what = f"{name} no longer accepts this account's refresh token: the answer to an earlier refresh was lost"
     else:
         reason = Reason.REFRESH_REFUSED
-        what = f"{name} no longer accepts this account's authorisation ({refusal.error})."
-    return _ended(turn, Status.EXPIRED, reason, f"{what} The account's owner has to connect it again.", now)
+        what = told.happened(name, refusal)
+    return _ended(turn, Status.EXPIRED, reason, told.connected_again(what), now)
 
 
 def _unusable(turn: Turn, refusal: TokenRefusal, now: float) -> Verdict:
-    words = (refusal.description or refusal.error).rstrip(".")
-    detail = f"{turn.effective.provider.name} refuses to renew this account's token: {words}."
-    return _ended(turn, Status.ERROR, Reason.UNUSABLE, detail, now)
+    what = f"{turn.effective.provider.name} refuses to renew this account's token ({told.answer(refusal)})"
+    return _ended(turn, Status.ERROR, Reason.UNUSABLE, told.connected_again(what), now)
 
 
 def _ended(turn: Turn, status: Status, reason: Reason, detail: str, now: float) -> Verdict:
@@ -179,14 +179,14 @@ def _ended(turn: Turn, status: Status, reason: Reason, detail: str, now: float) 
 
 def _later(turn: Turn, why: str, asked: float | None, now: float) -> Verdict:
     wait = policy.backoff(turn.account.failures, asked=asked)
-    after = _failed(_nothing_used_up(turn), now, wait, why)
+    after = _failed(_nothing_used_up(turn), now, wait, told.tried_again(why))
     return Verdict(after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_FAILED)
 
 
 def _unresolved(turn: Turn, why: str, asked: float | None, vault: Vault, now: float) -> Verdict:
     """The provider may have acted: the intent stays open, and the next attempt follows its rule."""
     wait = policy.backoff(turn.account.failures, asked=asked)
-    after = _failed(turn.account, now, wait, why)
+    after = _failed(turn.account, now, wait, told.tried_again(why))
     if needs_intent(turn.account, turn.effective.provider.lifetime):
         began = turn.account.intent_at if turn.resolving else now
         after = replace(after, intent_at=began, intent_print=fingerprint_of(turn.account, vault))
@@ -198,12 +198,12 @@ def _nothing_used_up(turn: Turn) -> Account:
     return turn.account if turn.resolving else replace(turn.account, intent_at=None, intent_print=None)
 
 
-def _failed(account: Account, now: float, wait: float, why: str) -> Account:
+def _failed(account: Account, now: float, wait: float, warning: str) -> Account:
     return replace(
         account,
         failures=account.failures + 1,
         refusals=0,
         retry_at=now + wait,
-        warning=f"the last refresh failed: {why}",
+        warning=warning,
         updated_at=now,
     )
