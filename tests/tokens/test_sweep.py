@@ -18,7 +18,7 @@ from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
 from holdfast.tokens import Vended
 from holdfast.tokens.gate import FIRST_REST, PATIENCE
-from holdfast.worker import Worker
+from holdfast.worker import Loop, Worker
 from tests.parts.postgres import Postgres
 from tests.storage.engines import ENGINES
 from tests.tokens.house import House, house_on, second_process
@@ -367,4 +367,24 @@ async def test_the_worker_refreshes_what_becomes_due(house: House) -> None:
     await holdfast.sweep.idle()
     await house.expire(await house.stored(account))
     await house.seen_requests_above(1)
+    await worker.stop()
+
+
+async def test_a_loop_goes_on_after_a_fault_of_our_own(house: House) -> None:
+    holdfast, again, steps = house.holdfast, asyncio.Event(), 0
+
+    async def step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps > 2:
+            again.set()
+        raise KeyError("nobody has thought of this")
+
+    loop = Loop(0.01, "step_failed", step)
+    worker = Worker(
+        holdfast.database, holdfast.clock, holdfast.sweep, holdfast.forecast, sweep_interval=0, others=(loop,)
+    )
+    worker.start()
+    async with asyncio.timeout(5):
+        await again.wait()
     await worker.stop()
