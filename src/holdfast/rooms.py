@@ -206,7 +206,8 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
     factory = ClientFactory(vault, outbound, clock, config.base_url)
     accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
     most = config.sweep_concurrency
-    gate = Gate(clock, concurrency=most, per_provider=config.refreshes_per_provider)
+    at_one, of_one = config.refreshes_per_provider, config.refreshes_per_connection
+    gate = Gate(clock, concurrency=most, per_provider=at_one, per_connection=of_one or at_one)
     refresher = Refresher(
         database,
         vault,
