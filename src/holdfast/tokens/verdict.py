@@ -127,7 +127,7 @@ def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account
     former = turn.grant(vault)
     credential = from_grant(grant, provider, account.scopes or turn.effective.scopes, now, former=former)
     if account.method == "client_credentials":
-        return _minted(renewed, grant, former, credential.expires_at, vault, now)
+        return _minted(renewed, grant, former, credential.expires_at, vault, provider.lifetime, now)
     kept = grant.refresh_token is None and provider.lifetime.refresh_idle is None
     if grant.refresh_expires_at is None and (kept or account.consent_ends_at) and account.grant_expires_at:
         credential = replace(credential, grant_expires_at=account.grant_expires_at)
@@ -135,7 +135,13 @@ def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account
 
 
 def _minted(
-    account: Account, grant: TokenGrant, secret: Secret | None, expires_at: float | None, vault: Vault, now: float
+    account: Account,
+    grant: TokenGrant,
+    secret: Secret | None,
+    expires_at: float | None,
+    vault: Vault,
+    lifetime: Lifetime,
+    now: float,
 ) -> Account:
     minted = replace(account, credential_version=account.credential_version + 1)
     return replace(
@@ -143,7 +149,7 @@ def _minted(
         access=vault.seal(grant.access_token, minted.access_place()),
         grant=vault.seal(secret, minted.grant_place()) if secret else None,
         expires_at=expires_at,
-        refresh_at=due_at(expires_at, now, Lifetime(), renewable=True),
+        refresh_at=due_at(expires_at, now, lifetime, renewable=True),
         refreshed_at=now,
         scopes=tuple(grant.scopes) if grant.scopes is not None else account.scopes,
         kept={**account.kept, **grant.kept},
