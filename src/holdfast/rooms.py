@@ -36,6 +36,7 @@ from holdfast.proxy.sites import Sites
 from holdfast.readiness import Readiness
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
+from holdfast.storage.durability import check_durable
 from holdfast.storage.migrations import ensure
 from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingReader, Revoker, Sweep, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
@@ -168,6 +169,7 @@ async def open_vault(config: Config, clock: Clock) -> tuple[Database, Vault]:
         config.database_url(), pooler=config.database_pooler, connections=config.database_connections
     )
     try:
+        await check_durable(database)
         await ensure(database, migrates=config.migrates(empty=False), migrates_empty=config.migrates(empty=True))
         path = config.key_path()
         if LocalKeyFile.is_missing(path):
