@@ -92,6 +92,8 @@ class Config:
     """How many background refreshes may run at once in this server; workers share the number out among them."""
     refreshes_per_provider: int = 8
     """How many of them may be at one provider."""
+    refreshes_per_connection: int = 0
+    """How many of these may be for one connection, so that its crowd leaves room for others. 0 = all of them."""
     expiring_soon_days: int = 7
     """Days ahead of the end of a consent that no refresh can extend, to write `account.expiring_soon`. 0 = never."""
     proxy_idle_timeout: float = 50.0
@@ -163,9 +165,9 @@ class Config:
         No worker's share is below 1, so with more workers than a cap it is exceeded by as much.
         """
         most, at_one = _part(self.sweep_concurrency, self.workers, number), self.refreshes_per_provider
-        return replace(
-            self, sweep_concurrency=most, refreshes_per_provider=min(most, _part(at_one, self.workers, number))
-        )
+        at_one, of_one = min(most, _part(at_one, self.workers, number)), self.refreshes_per_connection
+        of_one = of_one and _part(of_one, self.workers, number)
+        return replace(self, sweep_concurrency=most, refreshes_per_provider=at_one, refreshes_per_connection=of_one)
 
     @property
     def tls(self) -> bool:
@@ -302,6 +304,7 @@ def _checked(config: Config) -> Config:
             1 <= config.refreshes_per_provider <= config.sweep_concurrency,
             "refreshes_per_provider must be 1 to sweep_concurrency",
         ),
+        (config.refreshes_per_connection >= 0, "refreshes_per_connection must be 0 or more"),
         (0 <= config.expiring_soon_days <= 365, "expiring_soon_days must be 0 to 365"),
         ((config.tls_cert is None) == (config.tls_key is None), "tls_cert and tls_key go together"),
         (not (config.tls_dev and config.tls_cert), "tls_dev brings a certificate of its own: leave tls_cert out"),

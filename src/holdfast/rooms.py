@@ -36,6 +36,7 @@ from holdfast.proxy.sites import Sites
 from holdfast.readiness import Readiness
 from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
+from holdfast.storage.durability import check_durable
 from holdfast.storage.migrations import ensure
 from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingReader, Revoker, Sweep, TokenReader
 from holdfast.vault import LocalKeyFile, Vault
@@ -168,6 +169,7 @@ async def open_vault(config: Config, clock: Clock) -> tuple[Database, Vault]:
         config.database_url(), pooler=config.database_pooler, connections=config.database_connections
     )
     try:
+        await check_durable(database)
         await ensure(database, migrates=config.migrates(empty=False), migrates_empty=config.migrates(empty=True))
         path = config.key_path()
         if LocalKeyFile.is_missing(path):
@@ -206,7 +208,8 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
     factory = ClientFactory(vault, outbound, clock, config.base_url)
     accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
     most = config.sweep_concurrency
-    gate = Gate(clock, concurrency=most, per_provider=config.refreshes_per_provider)
+    at_one, of_one = config.refreshes_per_provider, config.refreshes_per_connection
+    gate = Gate(clock, concurrency=most, per_provider=at_one, per_connection=of_one or at_one)
     refresher = Refresher(
         database,
         vault,

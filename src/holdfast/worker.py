@@ -91,6 +91,8 @@ class Worker:
                 await step()
             except (SQLAlchemyError, HoldfastError, OSError) as error:
                 _log.warning(failure, error=type(error).__name__)
+            except Exception as error:  # a fault of ours: the loop would end in silence, and tokens after it
+                _log.error(failure, error=type(error).__name__)
             await self._pause(seconds, self._stopping.wait())
 
     async def _sweep_through(self) -> None:

@@ -39,7 +39,7 @@ class Tally:
 
     answers: Counter[int] = field(default_factory=Counter)
     given: dict[str, str] = field(default_factory=dict)
-    """Access token by request id."""
+    """Whose token was given, by request id."""
     unanswered: int = 0
     troubles: Counter[str] = field(default_factory=Counter)
     """What kept answers from coming."""
@@ -174,7 +174,7 @@ class Rig:
         if not said["active"]:
             tally.inactive[user] = said["error"]
             return None
-        tally.given[reply.headers["x-request-id"]] = said["access_token"]["access_token"]
+        tally.given[reply.headers["x-request-id"]] = user
         return str(said["access_token"]["access_token"])
 
     async def read_all(self, users: Sequence[str], tally: Tally, *, min_ttl: int | None = None) -> list[str | None]:
@@ -233,9 +233,9 @@ class Rig:
         return {str(row[0]) for row in self.rows("SELECT intent_print FROM accounts WHERE intent_at IS NOT NULL")}
 
     def released_without_entry(self, tally: Tally) -> int:
-        """Count the tokens that callers were given and of which the log knows nothing."""
-        read = {str(row[0]) for row in self.rows("SELECT request_id FROM entries WHERE action = 'credential.read'")}
-        return len(set(tally.given) - read)
+        """Count the tokens that callers were given and of which the log knows nothing, or says they were another's."""
+        found = self.rows("SELECT request_id, user_id FROM entries WHERE action = 'credential.read'")
+        return len(tally.given.items() - {(str(request_id), str(user)) for request_id, user in found})
 
     def ended(self) -> dict[str, tuple[str, str]]:
         """Return status and reason by user, of accounts that are not active."""

@@ -47,7 +47,9 @@ async def test_herd_of_tokens_that_end_in_one_second(rigs: Callable[..., Rig], f
         seconds_to_renew_all=round(seconds, 1),
         reads_meanwhile=tally.answers.total(),
         failed_reads=len(tally.failures) + tally.unanswered + len(tally.inactive),
+        released_without_entry=rig.released_without_entry(tally),
     )
     assert report["most_in_flight"] <= CAP
     assert (report["requests"], left, report["presented_again"]) == (ACCOUNTS, 0, {})
     assert (set(tally.answers), tally.unanswered, tally.inactive) == ({200}, 0, {})
+    assert rig.released_without_entry(tally) == 0

@@ -72,6 +72,7 @@ async def test_outage_of_the_token_endpoint(
         not_recovered=recovered["no"],
         double_refreshes=len([times for times in report["presented_again"].values() if times > 1]),
         swept_after_the_breaker_closed=swept,
+        released_without_entry=sum(rig.released_without_entry(tally) for tally in (living, ended, final)),
     )
     assert (living.failures, living.unanswered, living.inactive) == ([], 0, {})
     assert warned > 0
@@ -81,3 +82,4 @@ async def test_outage_of_the_token_endpoint(
     assert during["turned_away"] <= 3 * len(needed)
     assert renewed_after <= LONGEST_REST + 2 * STEP + 900
     assert swept >= len(again)
+    assert figures.values["released_without_entry"] == 0

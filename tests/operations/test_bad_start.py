@@ -81,6 +81,18 @@ def test_a_database_that_is_not_there(tmp_path: Path, guarded: Server) -> None:
     assert 'database "nowhere" does not exist; create it (createdb), or correct its name' in said
 
 
+def test_a_database_that_reports_as_done_what_is_not_on_disk(tmp_path: Path, guarded: Server) -> None:
+    guarded.sql("CREATE ROLE hasty LOGIN SUPERUSER")
+    address = f"postgresql://hasty@127.0.0.1:{guarded.port}/postgres"
+    guarded.sql("ALTER ROLE hasty SET synchronous_commit = off")
+    said = (
+        "this PostgreSQL reports transactions as done before they are on disk (synchronous_commit = off): "
+        "a token could leave with no entry of it; set synchronous_commit to on"
+    )
+    assert _refused(tmp_path, "--database", address) == said
+    assert _refused(tmp_path, "--database", address, "--workers", "2") == said
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -8,7 +8,7 @@ import pytest
 from holdfast.accounts import Reason
 from holdfast.clock import FrozenClock
 from holdfast.tokens import Misconfigured, NeedsReauthorization, RefreshOutcome, RetryAt
-from holdfast.tokens.gate import FIRST_REST, LONGEST_REST, PATIENCE, Gate, Health, Lane
+from holdfast.tokens.gate import AHEAD, FIRST_REST, LONGEST_REST, PATIENCE, Gate, Health, Lane
 from holdfast.tokens.outcome import Resting
 
 ANSWERED = NeedsReauthorization(Reason.REFRESH_REFUSED, "")
@@ -64,6 +64,25 @@ async def test_a_crowd_at_one_provider_does_not_keep_another_waiting() -> None:
     other.open.set()
     await asyncio.gather(*tasks)
     assert (crowded.most, other.most) == (2, 2)
+
+
+async def test_a_crowd_of_one_connection_leaves_room_for_another_at_the_same_provider() -> None:
+    gate, crowd, other = Gate(FrozenClock(), concurrency=9, per_provider=4, per_connection=3), Provider(), Provider()
+    beside = Lane("one", "one.example", "c2")
+    tasks = [asyncio.ensure_future(gate.through(HERE, crowd.ask)) for _ in range(20)]
+    tasks += [asyncio.ensure_future(gate.through(beside, other.ask)) for _ in range(3)]
+    await _settle()
+    assert (crowd.here, other.here) == (3, 1)
+    view = gate.view()
+    assert view.room(HERE) == AHEAD * 3 - 17, "of its own"
+    assert view.room(beside) == AHEAD * 4 - 19, "of the provider's"
+    assert view.room(beside, {("client", "c2"): AHEAD * 3 - 3}) == 1
+    assert view.room(beside, {("client", "c2"): AHEAD * 3 - 2}) == 0
+    assert view.room(HERE.of_any_client(), {("client", "c1"): 99}) == AHEAD * 4 - 19
+    crowd.open.set()
+    other.open.set()
+    await asyncio.gather(*tasks)
+    assert (crowd.most, crowd.seen, other.seen) == (3, 20, 3)
 
 
 async def test_the_process_has_a_cap_over_all_providers() -> None:

@@ -60,6 +60,31 @@ async def test_a_valid_token_is_served_with_a_warning_while_refreshing_fails(hou
     assert (await house.stored(account)).status is Status.ACTIVE
 
 
+async def test_a_valid_token_whose_connection_rests_is_served_with_what_keeps_it_from_being_renewed(
+    house: House,
+) -> None:
+    connection = await house.connection(secret=Secret("not-the-secret-of-this-app"))
+    tried = await house.connect(connection)
+    await house.expire(tried)
+    with pytest.raises(Unavailable):
+        await house.read(tried, connection)
+    resting = await house.connect(connection)
+    assert (await house.read(resting, connection)).warnings == (), "it is not due yet"
+    house.clock.advance(3600 - 200)
+    house.sandbox.set(fail_next={"status": 401, "error": "invalid_client", "count": 9})
+    await house.holdfast.refresher.refresh(await house.stored(tried), force=True)
+    asked = house.requests
+    for min_ttl in (None, 300):
+        read = await house.read(resting, connection, min_ttl=min_ttl)
+        assert read.secret.reveal() == house.access_of(resting)
+        [warning] = read.warnings
+        assert "refuses this connection's client (invalid_client" in warning
+        assert warning.endswith("; an administrator has to correct it")
+    await house.holdfast.refresher.drain(5)
+    assert house.requests == asked
+    assert (await house.stored(resting)).warning is None
+
+
 async def test_an_ended_token_that_cannot_be_renewed_now_is_no_token_and_no_change_of_status(house: House) -> None:
     connection, account = await _connected(house)
     house.sandbox.set(fail_next={"status": 429, "retry_after": 90, "count": 1})

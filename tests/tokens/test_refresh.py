@@ -282,3 +282,32 @@ async def test_without_expires_in_the_catalogue_tells_how_long_a_token_lives(
     stored = await house.stored(account)
     assert stored.expires_at == (None if lives is None else house.clock.now() + lives)
     assert stored.refresh_at == (None if lives is None else house.clock.now() + lives - 300)
+
+
+async def test_an_alert_ends_when_the_provider_takes_the_client_again(house: House) -> None:
+    connection, account = await house.expired()
+    house.sandbox.set(fail_next={"status": 401, "error": "invalid_client", "count": 1})
+    assert isinstance(await house.holdfast.refresher.refresh(account), Misconfigured)
+
+    async def alert() -> str | None:
+        found = await house.holdfast.database.transact(
+            lambda tx: connection_store.by_id(tx, house.environment_id, connection.id)
+        )
+        assert found is not None
+        return found.alert
+
+    assert await alert() is not None
+    house.clock.advance(61)
+    assert isinstance(await house.holdfast.refresher.refresh(await house.stored(account)), Refreshed)
+    assert await alert() is None
+    stored = await house.stored(account)
+    assert (stored.warning, stored.failures) == (None, 0)
+
+
+async def test_an_outage_lasts_as_long_as_the_provider_says(house: House) -> None:
+    _, account = await house.expired()
+    house.sandbox.set(fail_next={"status": 503, "retry_after": 300, "count": 1})
+    outcome = await house.holdfast.refresher.refresh(account)
+    assert isinstance(outcome, RetryAt)
+    assert outcome.at == house.clock.now() + 300
+    assert (await house.stored(account)).retry_at == outcome.at

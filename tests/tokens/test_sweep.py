@@ -14,6 +14,7 @@ from holdfast.accounts.expiry import sweep_at
 from holdfast.app import Holdfast
 from holdfast.connections import Connection
 from holdfast.events import Action
+from holdfast.events import store as log
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
 from holdfast.tokens import Vended
@@ -276,6 +277,11 @@ async def test_a_refused_client_is_asked_about_once_a_minute_and_not_for_each_ac
         house.clock.advance(60)
         await _swept(house.holdfast)
         assert house.requests == before + 1
+    alerts = [log.Kind(Action.CONNECTION_MISCONFIGURED)]
+    told = await house.holdfast.database.transact(
+        lambda tx: log.list_entries(tx, house.environment_id, kinds=alerts, limit=9, newest_first=True)
+    )
+    assert len(told) == 1, "however many were refused at once"
 
 
 async def test_a_refresh_token_is_used_before_it_dies_of_disuse(house: House) -> None:
@@ -337,6 +343,20 @@ async def test_client_credentials_are_renewed_once_somebody_has_asked_for_a_toke
     await _swept(house.holdfast)
     assert house.sandbox.counters()["client_credentials"] == 2
     assert (await house.stored(account)).expires_at == house.clock.now() + 3600
+
+
+async def test_client_credentials_keep_to_the_providers_own_times_too(house: House) -> None:
+    house.sandbox.add_client("app-two", Secret("its secret"))
+    lifetime = Lifetime(access=3600, rotation="none", refresh_not_before=30)
+    connection = await house.connection(method="client_credentials", lifetime=lifetime)
+    account = await house.connect_client(connection, "app-two", Secret("its secret"))
+    assert isinstance(await house.read(account, connection), Vended)
+    house.clock.advance(3500)
+    await _swept(house.holdfast)
+    assert house.sandbox.counters()["client_credentials"] == 1, "not before the last half minute"
+    house.clock.advance(99)
+    await _swept(house.holdfast)
+    assert house.sandbox.counters()["client_credentials"] == 2
 
 
 async def test_a_stopping_worker_finishes_what_is_under_way_and_hands_the_rest_back(

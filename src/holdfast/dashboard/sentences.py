@@ -55,7 +55,9 @@ WORDS: Mapping[Action, Words] = {
     Action.PROXY_CALLED: Words("calls", "called {method} {path} through the proxy: {status}"),
     Action.TOKEN_REFRESHED: Words("refreshes", "refreshed the token", "good"),
     Action.TOKEN_REFRESH_FAILED: Words("failures", "could not refresh the token: {detail}", "bad"),
-    Action.TOKEN_REFRESH_UNRESOLVED: Words("failures", "does not know yet whether a refresh has arrived", "bad"),
+    Action.TOKEN_REFRESH_UNRESOLVED: Words(
+        "failures", "does not know yet whether a refresh has arrived: {detail}", "bad"
+    ),
     Action.LINK_CREATED: Words("connecting", "made a link for its owner to connect with"),
     Action.CONSENT_GIVEN: Words("connecting", "gave consent at the provider", "good"),
     Action.TOKENS_OBTAINED: Words("connecting", "brought tokens back from the provider"),

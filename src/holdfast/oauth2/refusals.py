@@ -51,6 +51,21 @@ _RULES = (
     _Rule(range(300, 400), None, "malformed"),
     _Rule(_ANY, None, "refused"),
 )
+_DIALECTS = (
+    Dead(at="token", values=("bad_refresh_token",)),  # GitHub, with status 200
+    Dead(at="token", field="status", values=("BAD_REFRESH_TOKEN",)),  # HubSpot
+    Dead(at="token", values=("invalid_refresh_token", "token_revoked", "account_inactive")),  # Slack, with status 200
+    Dead(at="token", values=("inactive_user",)),  # Salesforce
+    # https://www.zoho.com/accounts/protocol/oauth/web-apps/access-token-expiry.html, with status 200
+    Dead(at="token", status=200, values=("invalid_code",)),
+    # https://developers.facebook.com/docs/graph-api/guides/error-handling
+    Dead(at="token", status=400, field="error.code", values=("190",)),
+    # https://dev.twitch.tv/docs/authentication/refresh-tokens/
+    Dead(at="token", status=400, field="message", values=("Invalid refresh token",)),
+)
+"""How vendors say that a grant is dead. They speak for a provider that has no rules of its own: one that was defined
+through the API, or by an entry that knows none."""
+
 _MEANS: Mapping[str, Kind] = {
     "reconnect": "dead_grant",
     "misconfigured": "misconfigured",
@@ -121,9 +136,10 @@ def look(documents: Sequence[object], path: Path | None) -> object | None:
 
 
 def kind_of(fault: Fault, status: int, documents: Sequence[object], dead: Sequence[Dead]) -> Kind:
-    """Return what a refusal means: by the provider's own rules for its token endpoint, else by the table."""
-    for rule in dead:
-        if rule.at == "token" and _is_dead(rule, fault, status, documents):
+    """Return what a refusal means: by the provider's own rules for its token endpoint, or those of vendors if it has
+    none; else by the table."""
+    for rule in [rule for rule in dead if rule.at == "token"] or _DIALECTS:
+        if _is_dead(rule, fault, status, documents):
             return _MEANS[rule.means]
     return next(
         rule.kind

@@ -2,7 +2,7 @@
 
 `policy` decides and `verdict` judges what the provider answered (both pure), `read` vends, `plain` vends the frequent
 case many at once and `renewals` what has to be refreshed first. `refresh` renews, `turns` writes for many refreshes at
-once, `settle` for one in doubt; `outcome` names what it can come to.
+once, `settle` for one in doubt; `outcome` names what it can come to, `told` says it to people.
 `sweep` finds what is due though nobody reads it, `gate` caps and spares what is refreshed in the background,
 `forecast` tells of ends that no refresh puts off, `revoking` ends at the provider what was taken away here. A read
 never waits while the token has life enough; a valid token is never refused because something else failed. One function

@@ -1,14 +1,15 @@
 """The gate that refreshes pass which nobody waits for: those of the sweep, and those that a read starts.
 
-So many at once in this process, so many at one provider; and a breaker for each token endpoint and each connection,
-so that one in trouble is left alone, and asked by one account at a time until it answers. A caller who needs a token
-now does not pass here.
+So many at once in this process, so many at one provider and of one connection's client; and a breaker for each token
+endpoint and each client, so that one in trouble is left alone, and asked by one account at a time until it answers. A
+caller who needs a token now does not pass here.
 """
 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ LONGEST_REST = 300.0
 """15 s, 30 s, 1, 2, 4 and then each 5 minutes: the margin of an ordinary token is 5 minutes, so most outages are over
 before a token ends, and a provider that comes back is not met by everybody at once."""
 AHEAD = 8
-"""Times a provider's cap that may wait here for it: enough to keep it busy, few enough to leave room for others."""
+"""Times a cap that may wait here for it: enough to keep it busy, few enough to leave room for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,22 @@ class View:
     now: float
     closed: bool
     per_provider: int
+    per_connection: int
     health: Mapping[_Key, Health]
-    waiting: Mapping[str, int]
+    waiting: Mapping[_Key, int]
+    """How many wait, by provider and by client."""
 
     def resting(self, lane: Lane) -> Resting | None:
         """Tell whether the lane is left alone, and until when."""
         return Resting(self.now) if self.closed else _resting(self.health, lane, self.now)
 
-    def room(self, lane: Lane) -> int:
-        """Return how many more may sensibly be queued in this lane."""
+    def room(self, lane: Lane, taken: Mapping[_Key, int] = MappingProxyType({})) -> int:
+        """Return how many more may sensibly be queued in this lane, beside those `taken` by provider and client."""
         if self.resting(lane) is not None:
             return 0
         shaken = any(self.health[key].shaken for key in _keys(lane) if key in self.health)
-        return max(0, (1 if shaken else AHEAD * self.per_provider) - self.waiting.get(lane.provider, 0))
+        most = {"provider": 1 if shaken else AHEAD * self.per_provider, "client": AHEAD * self.per_connection}
+        return max(0, min(most[key[0]] - self.waiting.get(key, 0) - taken.get(key, 0) for key in queues(lane)))
 
 
 def _resting(health: Mapping[_Key, Health], lane: Lane, now: float) -> Resting | None:
@@ -118,8 +122,9 @@ def _resting(health: Mapping[_Key, Health], lane: Lane, now: float) -> Resting |
 
 
 class Gate:
-    def __init__(self, clock: Clock, *, concurrency: int, per_provider: int) -> None:
+    def __init__(self, clock: Clock, *, concurrency: int, per_provider: int, per_connection: int | None = None) -> None:
         self._clock, self._concurrency, self._per_provider = clock, concurrency, per_provider
+        self._per_connection = per_provider if per_connection is None else per_connection
         self._running: Counter[_Key] = Counter()
         self._total = 0
         self._health: dict[_Key, Health] = {}
@@ -157,8 +162,9 @@ class Gate:
             self._leave(lane)
 
     def view(self) -> View:
-        waiting = {provider: len(line) for provider, line in self._waiting.items()}
-        return View(self._clock.now(), self._closed, self._per_provider, dict(self._health), waiting)
+        waiting = Counter(key for line in self._waiting.values() for lane, _ in line for key in queues(lane))
+        now, most = self._clock.now(), (self._per_provider, self._per_connection)
+        return View(now, self._closed, *most, dict(self._health), waiting)
 
     def resting_endpoints(self) -> frozenset[str]:
         """Return the hosts that this process leaves alone now, after failures in a row."""
@@ -240,6 +246,8 @@ class Gate:
     def _fits(self, lane: Lane) -> bool:
         if self._total >= self._concurrency or self._running[("provider", lane.provider)] >= self._per_provider:
             return False
+        if self._running[("client", lane.client)] >= self._per_connection:
+            return False
         return not any(self._running[key] and self._health[key].shaken for key in _keys(lane) if key in self._health)
 
     def _rest(self, lane: Lane) -> Resting | None:
@@ -259,6 +267,11 @@ class Gate:
                 self._health.pop(client, None)
             case NeedsReauthorization():  # it answered
                 self._health.pop(endpoint, None)
+
+
+def queues(lane: Lane) -> tuple[_Key, ...]:
+    """Return what a lane's waiting is counted under. A lane of any client waits for its provider alone."""
+    return (("provider", lane.provider), ("client", lane.client)) if lane.client else (("provider", lane.provider),)
 
 
 def _keys(lane: Lane) -> tuple[_Key, _Key, _Key]:

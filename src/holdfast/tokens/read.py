@@ -10,7 +10,7 @@ from holdfast.accounts import Account, Accounts, Owner, Reason, Status, select_a
 from holdfast.accounts import store as account_store
 from holdfast.accounts.install import account_entry
 from holdfast.clock import Clock
-from holdfast.connections import Connections, Effective
+from holdfast.connections import Connection, Connections, Effective
 from holdfast.errors import NotFound, Unauthenticated, Unavailable, Unprocessable
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
@@ -158,6 +158,7 @@ class TokenReader:
                 raise self._not_now(None)
             decision = policy.Serve(False, (account.warning,) if account.warning else ())
         if isinstance(decision, policy.Serve):
+            decision = _with_alert(decision, account, connection, now)
             entry = account_entry(account, connection.name, Action.CREDENTIAL_READ, ask.actor, now, ask.request_id)
             log.append(tx, replace(entry, data={"connection": connection.name, "method": account.method}))
         return _Found(account, effective, decision, absent)
@@ -199,11 +200,20 @@ class TokenReader:
                     max(1.0, at - now),
                 )
             case Misconfigured(why):
-                message = f"the token has ended, and the provider refuses this connection's client: {why}"
+                message = f"the token has ended and cannot be renewed: {why}; an administrator has to correct it"
                 wait = 60.0
             case _:
                 message, wait = "the token has ended and could not be renewed just now", 1.0
         return Unavailable(message, code="provider_unavailable", retry_after=wait)
+
+
+def _with_alert(served: policy.Serve, account: Account, connection: Connection, now: float) -> policy.Serve:
+    """Say of a token that is due, and has not been tried itself, that its connection's client is refused."""
+    if connection.alert is None or connection.alert_client_ref != account.client_ref or served.warnings:
+        return served
+    if account.refresh_at is None or account.refresh_at > now:
+        return served
+    return replace(served, warnings=(f"{connection.alert}; an administrator has to correct it",))
 
 
 def _missing(effective: Effective, account: Account) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.oauth2.replies import TokenGrant
 from holdfast.storage import Connection as Tx
-from holdfast.tokens.outcome import Gone, Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome
+from holdfast.tokens.outcome import Gone, Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 from holdfast.tokens.verdict import Turn, Verdict, grant_in, grant_of, judge
 from holdfast.vault import Vault
 
@@ -48,7 +48,10 @@ def settle(tx: Tx, turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Re
     if not written:
         return _overtaken(tx, turn, current, grant, vault, now)
     name = turn.effective.connection.name
-    log.append(tx, account_entry(after, name, verdict.action, turn.actor, now))
+    entry = account_entry(after, name, verdict.action, turn.actor, now)
+    if isinstance(verdict.result, RetryAt | Misconfigured):  # the account is well, so it does not say why
+        entry = replace(entry, data={**entry.data, "detail": verdict.result.why})
+    log.append(tx, entry)
     if after.status is not current.status:
         lifted = after.status is Status.ACTIVE
         action = Action.ACCOUNT_CONNECTED if lifted else Action.ACCOUNT_REAUTHORIZATION_NEEDED
@@ -127,9 +130,8 @@ def _alert(tx: Tx, turn: Turn, result: RefreshOutcome, now: float) -> None:
     if client_ref is None:
         return
     if isinstance(result, Misconfigured):
-        why = f"{turn.effective.provider.name} refuses this connection's client: {result.why}"
-        if connection_store.raise_alert(tx, connection.environment_id, connection.id, client_ref, why, now):
+        if connection_store.raise_alert(tx, connection.environment_id, connection.id, client_ref, result.why, now):
             entry = connection_entry(connection, Action.CONNECTION_MISCONFIGURED, Actor.system(), now)
-            log.append(tx, replace(entry, data={**entry.data, "alert": why}))
+            log.append(tx, replace(entry, data={**entry.data, "alert": result.why}))
     elif isinstance(result, Refreshed) and connection.alert_client_ref == client_ref:
         connection_store.clear_alert(tx, connection.environment_id, connection.id, client_ref)

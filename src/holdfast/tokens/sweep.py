@@ -20,7 +20,7 @@ from holdfast.connections import store as connection_store
 from holdfast.errors import NotFound
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
-from holdfast.tokens.gate import Gate, Lane, View, lane_of
+from holdfast.tokens.gate import Gate, Lane, View, lane_of, queues
 from holdfast.tokens.outcome import RefreshOutcome, Resting
 from holdfast.tokens.refresh import Refresher
 from holdfast.tokens.verdict import MISCONFIGURED_PAUSE
@@ -146,7 +146,7 @@ class _Look:
         """
         claimed: list[Account] = []
         put_off: dict[float, list[Account]] = {}
-        taken = Counter(lane.provider for _, lane in self.queued)
+        taken = Counter(key for _, lane in self.queued for key in queues(lane))
         for account in found:
             lane = self._lane(tx, account)
             if lane is None:
@@ -155,11 +155,11 @@ class _Look:
                 put_off.setdefault(until, []).append(account)
                 if lane.shared and self.view.resting(lane.of_any_client()):
                     self.passed_over.add(account.connection_id)
-            elif taken[lane.provider] >= self.view.room(lane):
+            elif not self.view.room(lane, taken):
                 self.passed_over.add(account.connection_id)
                 self.more = True
             else:
-                taken[lane.provider] += 1
+                taken.update(queues(lane))
                 claimed.append(account)
                 self.queued.append((account, lane))
         account_store.look_again(tx, claimed, self.view.now + CLAIM_SECONDS)

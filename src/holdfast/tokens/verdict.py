@@ -12,7 +12,7 @@ from holdfast.events import Action, Actor
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret
-from holdfast.tokens import policy
+from holdfast.tokens import policy, told
 from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 from holdfast.vault import Vault
 
@@ -59,7 +59,7 @@ class Verdict:
 
 def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
     """Judge what the provider answered, or that it did not. New tokens are sealed for the account."""
-    account = turn.account
+    account, name = turn.account, turn.effective.provider.name
     grant = grant_in(outcome)
     if grant is not None:
         after = _renewed(turn, grant, vault, now)
@@ -72,21 +72,22 @@ def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
         case TokenRefusal(kind="misconfigured") if account.method == "client_credentials":
             return _unusable(turn, outcome, now)  # the client refused is the account's own
         case TokenRefusal(kind="misconfigured"):
-            after = _failed(_nothing_used_up(turn), now, MISCONFIGURED_PAUSE, outcome.description)
-            return Verdict(after, Misconfigured(outcome.description), Action.TOKEN_REFRESH_FAILED)
+            why = told.happened(name, outcome)
+            after = _failed(_nothing_used_up(turn), now, MISCONFIGURED_PAUSE, told.mended_by_administrator(why))
+            return Verdict(after, Misconfigured(why), Action.TOKEN_REFRESH_FAILED)
         case TokenRefusal(kind="refused") if account.refusals + 1 >= REFUSALS_TO_GIVE_UP:
             return _unusable(turn, outcome, now)
         case TokenRefusal(kind="refused"):
-            later = _later(turn, outcome.description, outcome.retry_after, now)
+            later = _later(turn, told.happened(name, outcome), outcome.retry_after, now)
             return replace(later, account=replace(later.account, refusals=account.refusals + 1))
         case TokenRefusal(kind="throttled"):
-            return _later(turn, outcome.description, outcome.retry_after, now)
+            return _later(turn, told.happened(name, outcome), outcome.retry_after, now)
         case Unsent(reason):
             return _later(turn, reason, None, now)
         case Lost(reason):
             return _unresolved(turn, reason, None, vault, now)
         case TokenRefusal():  # 5xx, or a success without a token: the provider may have rotated
-            return _unresolved(turn, outcome.description, outcome.retry_after, vault, now)
+            return _unresolved(turn, told.happened(name, outcome), outcome.retry_after, vault, now)
     raise AssertionError("unreachable")
 
 
@@ -131,7 +132,7 @@ def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account
     former = turn.grant(vault)
     credential = from_grant(grant, provider, account.scopes or turn.effective.scopes, now, former=former)
     if account.method == "client_credentials":
-        return _minted(renewed, grant, former, credential.expires_at, vault, now)
+        return _minted(renewed, grant, former, credential.expires_at, vault, provider.lifetime, now)
     kept = grant.refresh_token is None and provider.lifetime.refresh_idle is None
     if grant.refresh_expires_at is None and (kept or account.consent_ends_at) and account.grant_expires_at:
         credential = replace(credential, grant_expires_at=account.grant_expires_at)
@@ -139,7 +140,13 @@ def _renewed(turn: Turn, grant: TokenGrant, vault: Vault, now: float) -> Account
 
 
 def _minted(
-    account: Account, grant: TokenGrant, secret: Secret | None, expires_at: float | None, vault: Vault, now: float
+    account: Account,
+    grant: TokenGrant,
+    secret: Secret | None,
+    expires_at: float | None,
+    vault: Vault,
+    lifetime: Lifetime,
+    now: float,
 ) -> Account:
     minted = replace(account, credential_version=account.credential_version + 1)
     return replace(
@@ -147,7 +154,7 @@ def _minted(
         access=vault.seal(grant.access_token, minted.access_place()),
         grant=vault.seal(secret, minted.grant_place()) if secret else None,
         expires_at=expires_at,
-        refresh_at=due_at(expires_at, now, Lifetime(), renewable=True),
+        refresh_at=due_at(expires_at, now, lifetime, renewable=True),
         refreshed_at=now,
         scopes=tuple(grant.scopes) if grant.scopes is not None else account.scopes,
         kept={**account.kept, **grant.kept},
@@ -158,17 +165,16 @@ def _dead(turn: Turn, refusal: TokenRefusal, now: float) -> Verdict:
     name = turn.effective.provider.name
     if turn.resolving:
         reason = Reason.ROTATION_LOST
-        what = f"{name} no longer accepts this account's refresh token: the answer to an earlier refresh was lost."
+        what = f"{name} no longer accepts this account's refresh token: the answer to an earlier refresh was lost"
     else:
         reason = Reason.REFRESH_REFUSED
-        what = f"{name} no longer accepts this account's authorisation ({refusal.error})."
-    return _ended(turn, Status.EXPIRED, reason, f"{what} The account's owner has to connect it again.", now)
+        what = told.happened(name, refusal)
+    return _ended(turn, Status.EXPIRED, reason, told.connected_again(what), now)
 
 
 def _unusable(turn: Turn, refusal: TokenRefusal, now: float) -> Verdict:
-    words = (refusal.description or refusal.error).rstrip(".")
-    detail = f"{turn.effective.provider.name} refuses to renew this account's token: {words}."
-    return _ended(turn, Status.ERROR, Reason.UNUSABLE, detail, now)
+    what = f"{turn.effective.provider.name} refuses to renew this account's token ({told.answer(refusal)})"
+    return _ended(turn, Status.ERROR, Reason.UNUSABLE, told.connected_again(what), now)
 
 
 def _ended(turn: Turn, status: Status, reason: Reason, detail: str, now: float) -> Verdict:
@@ -184,14 +190,14 @@ def _ended(turn: Turn, status: Status, reason: Reason, detail: str, now: float) 
 
 def _later(turn: Turn, why: str, asked: float | None, now: float) -> Verdict:
     wait = policy.backoff(turn.account.failures, asked=asked)
-    after = _failed(_nothing_used_up(turn), now, wait, why)
+    after = _failed(_nothing_used_up(turn), now, wait, told.tried_again(why))
     return Verdict(after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_FAILED)
 
 
 def _unresolved(turn: Turn, why: str, asked: float | None, vault: Vault, now: float) -> Verdict:
     """The provider may have acted: the intent stays open, and the next attempt follows its rule."""
     wait = policy.backoff(turn.account.failures, asked=asked)
-    after = _failed(turn.account, now, wait, why)
+    after = _failed(turn.account, now, wait, told.tried_again(why))
     if needs_intent(turn.account, turn.effective.provider.lifetime):
         began = turn.account.intent_at if turn.resolving else now
         after = replace(after, intent_at=began, intent_print=fingerprint_of(turn.account, vault))
@@ -203,12 +209,12 @@ def _nothing_used_up(turn: Turn) -> Account:
     return turn.account if turn.resolving else replace(turn.account, intent_at=None, intent_print=None)
 
 
-def _failed(account: Account, now: float, wait: float, why: str) -> Account:
+def _failed(account: Account, now: float, wait: float, warning: str) -> Account:
     return replace(
         account,
         failures=account.failures + 1,
         refusals=0,
         retry_at=now + wait,
-        warning=f"the last refresh failed: {why}",
+        warning=warning,
         updated_at=now,
     )
