@@ -15,7 +15,7 @@ from holdfast.storage.migrations import migrate
 from tests.parts.postgres import Postgres
 
 ODD = ["user_1", "", 'a"b', "a\\b", "ünï ☃ 😀", "tab\tnew\nline\r\b\f", "\x01\x1f\x7f", "</script>", "a, b : c", "'"]
-READS = [{"connection": name, "method": "oauth"} for name in ("github", "my-crm_2", "x.y")]
+READS = [{"connection": name, "method": "oauth"} for name in ("github", "my-crm_2", "x.y", "a,b:c")]
 CALL: dict[str, object] = {
     "connection": "github",
     "method": "GET",
@@ -30,12 +30,19 @@ CALLS = [
     CALL,
     CALL | {"path": "/~a/[b]/%7Bc%7D;d=^`{|}!$&'()*+,:@ .", "ms": 1234567.8, "host": "[::1]", "method": "PROPFIND"},
     CALL | {"path": "", "ms": 0.1, "status": 599, "sent": 7},
+    CALL | {"path": "/ü ☃", "connection": "gïthub", "host": "a:b,c"},
 ]
 OTHER_CALLS = [
     CALL | {"path": 'a"b'},
     CALL | {"path": "a\\b"},
-    CALL | {"path": "/ü"},
     CALL | {"path": "/\x7f\n"},
+    CALL | {"path": ["a", "b"]},
+    CALL | {"also": 'x"'},
+    CALL | {"ms": -1.5},
+    CALL | {"ms": 12},
+    CALL | {"ms": 12.25},
+    CALL | {"sent": None},
+    CALL | {"sent": [1, 2]},
     CALL | {"ms": 1e22},
     CALL | {"status": None, "outcome": "not_sent"},
     {},

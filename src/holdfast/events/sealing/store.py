@@ -57,16 +57,24 @@ _SQLITE = f"SELECT {_SAID}, data, rowid FROM entries WHERE rowid > ? AND rowid <
 
 # What token reads and proxied calls leave is hashed where it is: to bring it here and hash it was a fifth of what a
 # read cost this process. The text is what `seal.hash_of` hashes, as a test holds it to. Other entries get no hash here.
-_NUMBER = "(0|[1-9][0-9]{0,14})"
-_READ = r"""^\{"connection" ?: ?"[a-zA-Z0-9_.-]+", ?"method" ?: ?"[a-z_]+"\}$"""
-_CALL = (
-    r"""^\{"connection":"[a-zA-Z0-9_.-]+","host":"[][a-z0-9.:-]+","method":"[A-Z]+","ms":"""
-    + _NUMBER
-    + r"""\.[0-9],"path":"[] !#-[^-~]*","received":"""
-    + f"""{_NUMBER},"sent":{_NUMBER},"status":[1-9][0-9][0-9]\\}}$"""
-)
+# So `data` has to be written as it is hashed, which is told by what stands between its quotes: without a backslash,
+# each of them is where a string begins or ends. (A regular expression for a call's took three quarters of the time.)
+_TEXT = "data::text"
+
+
+def _quoted(words: int) -> str:
+    return rf"""strpos({_TEXT}, '\') = 0 AND length({_TEXT}) - length(replace({_TEXT}, '"', '')) = {2 * words}"""
+
+
+_NUMBERS = " || ".join(f"""split_part({_TEXT}, '"', {place})""" for place in (15, 21, 23, 25))
+_CALL = rf"""{_TEXT} LIKE
+    '{{"connection":"%","host":"%","method":"%","ms":%._,"path":"%","received":%,"sent":%,"status":%}}'
+    AND {_quoted(12)} AND translate({_NUMBERS}, '0123456789', '') = ':.,:,:,:}}' AND length({_NUMBERS}) < 40"""
+_READ = rf"""{_quoted(4)} AND (
+    {_TEXT} LIKE '{{"connection":"%","method":"%"}}' AND strpos({_TEXT}, ' ') = 0
+    OR {_TEXT} LIKE '{{"connection": "%", "method": "%"}}' AND length({_TEXT}) - length(replace({_TEXT}, ' ', '')) = 3)"""
 _FREQUENT = f"""actor_kind IN ('api_key', 'sdk_client') AND "at" BETWEEN 1 AND 1e12
-    AND (action = 'credential.read' AND data::text ~ '{_READ}' OR action = 'proxy.called' AND data::text ~ '{_CALL}')"""
+    AND CASE action WHEN 'credential.read' THEN {_READ} WHEN 'proxy.called' THEN {_CALL} ELSE false END"""
 _POSTGRES_HASHED = f"""SELECT environment_id, id, arrival, CASE WHEN {_FREQUENT} THEN sha256(convert_to(
     '[{FORMAT},"' || environment_id || '","' || id || '",' || "at"::text
     || CASE WHEN "at" = trunc("at") THEN '.0' ELSE '' END
