@@ -10,8 +10,8 @@ from msgspec import structs
 from holdfast import metrics, telemetry
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
-from holdfast.events import Action, Entry
-from holdfast.ids import new_id
+from holdfast.events import Action
+from holdfast.events.entry import Line
 from holdfast.outbound import ConnectionStale, Exchange, Outgoing, Streaming
 from holdfast.outbound.wire import Pairs
 from holdfast.proxy import signals
@@ -24,6 +24,7 @@ from holdfast.proxy.outlet import Destination, Outlet, carried, destination, des
 
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe by RFC 9110 section 9.2.1: sent again where a kept connection turns out to have been closed."""
+_CALLED = Action.PROXY_CALLED.value
 FUTILE_SECONDS = 60.0
 """For how long an account is not renewed again on a 401, after a renewed token was answered 401 too."""
 _MOST_FUTILE = 10_000
@@ -154,13 +155,13 @@ class Proxy:
             )
         self._running[account_id] = running + 1
 
-    def leave(self, account_id: str, entry: Entry) -> None:
+    def leave(self, account_id: str, line: Line) -> None:
         running = self._running.get(account_id, 1) - 1
         if running > 0:
             self._running[account_id] = running
         else:
             self._running.pop(account_id, None)
-        self._ledger.add(entry)
+        self._ledger.add(line)
 
     async def _exchange(
         self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes], begun: Exchange | None
@@ -239,32 +240,34 @@ class Proxy:
             self._futile.clear()
         self._futile[account_id] = time.monotonic() + FUTILE_SECONDS
 
-    def entry(self, close: "Close", status: int, received: int, outcome: str) -> Entry:
-        now, asked, held = self._clock.now(), close.asked, close.held
+    def line(self, close: "Close", status: int, received: int, seconds: float, outcome: str) -> Line:
+        asked, held = close.asked, close.held
         data: dict[str, object] = {
             "connection": held.connection,
             "method": asked.method[:32],
             "host": close.there.target.host,
             "path": shown(close.there.path),
             "status": status or None,
-            "ms": round((time.monotonic() - close.began) * 1000, 1),
+            "ms": round(seconds * 1000, 1),
             "sent": close.sent,
             "received": received,
         }
         if outcome:
             data["outcome"] = outcome
-        return Entry(
-            environment_id=asked.principal.environment_id,
-            id=new_id(now),
-            at=now,
-            action=Action.PROXY_CALLED,
-            actor=asked.principal.actor(),
-            account_id=held.account_id,
-            connection_id=held.connection_id,
-            user_id=held.owner.user_id,
-            organization_id=held.owner.organization_id,
-            request_id=asked.request_id,
-            data=data,
+        actor = asked.principal.actor()
+        return Line(
+            asked.principal.environment_id,
+            "",
+            self._clock.now(),
+            _CALLED,
+            actor.kind,
+            actor.id,
+            held.account_id,
+            held.connection_id,
+            held.owner.user_id,
+            held.owner.organization_id,
+            asked.request_id,
+            data,
         )
 
 
@@ -301,8 +304,9 @@ class Close:
         if not self.written:
             self.written = True
             metrics.PROXY_CALLS.add(f"{status // 100}xx" if status and not outcome else "failed")
-            metrics.PROXY_SECONDS.note(time.monotonic() - self.began)
-            self.proxy.leave(self.held.account_id, self.proxy.entry(self, status, received, outcome))
+            seconds = time.monotonic() - self.began
+            metrics.PROXY_SECONDS.note(seconds)
+            self.proxy.leave(self.held.account_id, self.proxy.line(self, status, received, seconds, outcome))
 
 
 async def _begun(exchange: Exchange) -> Exchange:

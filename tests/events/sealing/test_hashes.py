@@ -6,6 +6,7 @@ import pytest
 
 from holdfast.events import Actor, Entry
 from holdfast.events import store as log
+from holdfast.events.entry import Line
 from holdfast.events.names import Action
 from holdfast.events.sealing import store
 from holdfast.events.sealing.seal import entry_hash
@@ -103,7 +104,7 @@ async def test_what_the_database_hashes_is_what_is_hashed_here(database: Databas
     made = [*plain[:50], *others, *plain[50:], *odd, *calls, *other_calls]
     by_hand = [_entry(times[0], "u", CALL, action=Action.PROXY_CALLED)]  # its members in another order, with spaces
     await database.transact(lambda tx: log.append(tx, *made[: -len(calls + other_calls)]))
-    await database.direct(log.Appending([*calls, *other_calls]))
+    await database.direct(log.Appending([*map(Line.of, calls), *map(Line.of, other_calls)]))
     await database.transact(lambda tx: log.append(tx, *by_hand))
     made += by_hand
 
