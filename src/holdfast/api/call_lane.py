@@ -11,7 +11,6 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from holdfast.api.bearers import bearers_of
 from holdfast.api.dispatch import WHOLE, Whole
 from holdfast.api.proxying import COUNTED, MOST_KEPT_BODY, REQUEST_ID, WATCH_SECONDS, Body, Incoming, ProxyDoor, Watch
 from holdfast.api.proxying import Shape
@@ -33,11 +32,11 @@ class CallLane:
 
     def wants(self, scope: Scope) -> bool:
         """Tell whether it may be a frequent call by a key that is believed; such a request is counted."""
-        path: bytes | None = scope.get("raw_path")
-        shape = None if path is None else self._door.shape_of(path.decode("latin-1"))
-        if path is None or shape is None or scope["method"] not in _METHODS or CALL in scope:
+        path = (scope.get("raw_path") or b"").decode("latin-1")
+        shape = self._door.shape_of(path)
+        if shape is None or scope["method"] not in _METHODS or CALL in scope:
             return False
-        call = Incoming(scope, path.decode("latin-1"), "")
+        call = Incoming(scope, path, "")
         headers = call.headers
         # What is said twice, or announces more than a short body, is looked at in the ordinary way.
         if len(headers) != len(call.pairs) or b"transfer-encoding" in headers or b"upgrade" in headers:
@@ -45,7 +44,10 @@ class CallLane:
         length = headers.get(b"content-length")
         if length is not None and not (length.isdigit() and len(length) < 6 and int(length) <= MOST_KEPT_BODY):
             return False
-        bearers = bearers_of(call.pairs)
+        authorization = headers.get(b"authorization", b"")
+        if authorization[:7] not in (b"Bearer ", b"bearer ") or b"," in authorization:
+            return False
+        bearers = (authorization[7:].strip().decode("latin-1"),)
         principal = self._door.bearers.recall(bearers)
         if principal is None:
             return False

@@ -18,6 +18,8 @@ MOST_HEAD_BYTES = 65_536
 MOST_HELD = 262_144
 """Bytes of a reply's body held for a slow taker before reading stops; what arrives with the last of it comes on top."""
 
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -341,8 +343,11 @@ class Wire(asyncio.Protocol):
         # What one read brings may be mostly body; only then are the headers counted one by one.
         if self._head_bytes > MOST_HEAD_BYTES and _size(self._headers) > MOST_HEAD_BYTES:
             raise ValueError("too many headers")
-        framed = any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
-        self._until_end = not framed and status not in (204, 304)
+        framed = status in (204, 304)
+        for name, _ in self._headers:
+            if name in _FRAMING:
+                framed = True
+        self._until_end = not framed
         exchange.head(status, self._headers)
         if exchange.is_head:  # the parser would wait for the body that a HEAD's Content-Length tells of
             exchange.end(reusable=False)

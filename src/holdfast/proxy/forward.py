@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from msgspec import structs
 
@@ -271,20 +270,14 @@ class Proxy:
         )
 
 
-@dataclass(slots=True)
 class Close:
     """What the closing entry will say, and that it is written once."""
 
-    proxy: Proxy
-    asked: Asked
-    held: Held
-    there: Destination
-    began: float = 0.0
-    sent: int = 0
-    written: bool = False
+    __slots__ = ("asked", "began", "held", "proxy", "sent", "there", "written")
 
-    def __post_init__(self) -> None:
-        self.began = time.monotonic()
+    def __init__(self, proxy: Proxy, asked: Asked, held: Held, there: Destination) -> None:
+        self.proxy, self.asked, self.held, self.there = proxy, asked, held, there
+        self.began, self.sent, self.written = time.monotonic(), 0, False
 
     def counted(self, asked: Asked) -> Asked:
         """Return the call with its body counted as it goes."""
