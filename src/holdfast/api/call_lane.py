@@ -12,8 +12,16 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.api.dispatch import WHOLE, Whole
-from holdfast.api.proxying import COUNTED, MOST_KEPT_BODY, REQUEST_ID, WATCH_SECONDS, Body, Incoming, ProxyDoor, Watch
-from holdfast.api.proxying import Shape
+from holdfast.api.proxying import (
+    COUNTED,
+    MOST_KEPT_BODY,
+    REQUEST_ID,
+    WATCH_SECONDS,
+    Body,
+    Incoming,
+    ProxyDoor,
+    Watch,
+)
 from holdfast.proxy import Answered, Begun, begin
 
 CALL = "holdfast.call.read"

@@ -130,9 +130,7 @@ class Proxy:
     async def heard(self, close: "Close", headers: dict[bytes, bytes], begun: Exchange | None) -> Answered:
         """Return the reply of a call that was entered, of which an exchange may be under way already."""
         try:
-            exchange, held = await self._exchange(
-                close.counted(close.asked), close.held, close.there, headers, begun
-            )
+            exchange, held = await self._exchange(close.counted(close.asked), close.held, close.there, headers, begun)
         except BaseException as error:
             close.write(0, 0, error.code if isinstance(error, HoldfastError) else "cancelled")
             raise

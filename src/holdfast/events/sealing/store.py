@@ -72,7 +72,8 @@ _CALL = rf"""{_TEXT} LIKE
     AND {_quoted(12)} AND translate({_NUMBERS}, '0123456789', '') = ':.,:,:,:}}' AND length({_NUMBERS}) < 40"""
 _READ = rf"""{_quoted(4)} AND (
     {_TEXT} LIKE '{{"connection":"%","method":"%"}}' AND strpos({_TEXT}, ' ') = 0
-    OR {_TEXT} LIKE '{{"connection": "%", "method": "%"}}' AND length({_TEXT}) - length(replace({_TEXT}, ' ', '')) = 3)"""
+    OR {_TEXT} LIKE '{{"connection": "%", "method": "%"}}'
+        AND length({_TEXT}) - length(replace({_TEXT}, ' ', '')) = 3)"""
 _FREQUENT = f"""actor_kind IN ('api_key', 'sdk_client') AND "at" BETWEEN 1 AND 1e12
     AND CASE action WHEN 'credential.read' THEN {_READ} WHEN 'proxy.called' THEN {_CALL} ELSE false END"""
 _POSTGRES_HASHED = f"""SELECT environment_id, id, arrival, CASE WHEN {_FREQUENT} THEN sha256(convert_to(
