@@ -94,7 +94,11 @@ class CallLane:
         """A call was answered, or needs more."""
         otherwise = self._young.pop(begun, None) or self._old.pop(begun)
         answered = begun.answered
-        if answered is not None and self._send(scope, answered):
+        try:
+            is_sent = answered is not None and self._send(scope, answered)
+        except Exception:  # the ordinary way may do better, and is heard of if not
+            is_sent = False
+        if answered is not None and is_sent:
             answered.end()
         else:
             otherwise()

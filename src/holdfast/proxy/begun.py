@@ -92,9 +92,12 @@ class Begun:
 
     def _heard(self, exchange: Exchange) -> None:
         close = self._close
-        if close is not None and exchange.complete and self._proxy.is_final(self._asked, close.held, exchange):
-            close.counted(self._asked)
-            self.answered = self._proxy.answered(close, close.held, exchange)
+        try:
+            if close is not None and exchange.complete and self._proxy.is_final(self._asked, close.held, exchange):
+                close.counted(self._asked)
+                self.answered = self._proxy.answered(close, close.held, exchange)
+        except Exception:  # `rest` meets it again, and says it
+            self.answered = None
         self._told(self)
 
     async def rest(self) -> Answered:
