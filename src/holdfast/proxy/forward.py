@@ -11,6 +11,7 @@ from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
 from holdfast.events import Action
 from holdfast.events.entry import Line
+from holdfast.ids import new_id
 from holdfast.outbound import ConnectionStale, Exchange, Outgoing, Streaming
 from holdfast.outbound.wire import Pairs
 from holdfast.proxy import signals
@@ -251,11 +252,11 @@ class Proxy:
         }
         if outcome:
             data["outcome"] = outcome
-        actor = asked.principal.actor()
+        actor, now = asked.principal.actor(), self._clock.now()
         return Line(
             asked.principal.environment_id,
-            "",
-            self._clock.now(),
+            new_id(now),  # its time is looked for
+            now,
             _CALLED,
             actor.kind,
             actor.id,

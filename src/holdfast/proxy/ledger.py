@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 import structlog
 
-from holdfast import ids
-from holdfast.clock import Clock
 from holdfast.errors import Unavailable
 from holdfast.events import store as log
 from holdfast.events.entry import Line
@@ -27,9 +25,11 @@ MOST_KEPT = 20_000
 
 
 class Ledger:
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._kept: list[Line] = []
+        self._tried = 0
+        """So many of the first were tried to be written before, and may have been."""
         self._writing: asyncio.Task[None] | None = None
 
     def check(self) -> None:
@@ -38,7 +38,6 @@ class Ledger:
             raise Unavailable("the log cannot be written just now, and no call is made without it", retry_after=5.0)
 
     def add(self, line: Line) -> None:
-        """Write it soon, with an id that it is given then."""
         self._kept.append(line)
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._write())
@@ -54,28 +53,25 @@ class Ledger:
             while self._kept:
                 await asyncio.sleep(pause)
                 batch = self._kept[:MOST_AT_ONCE]
-                again = self._name(batch)
+                again, self._tried = self._tried > 0, max(self._tried, len(batch))
                 try:
                     await self._database.direct(log.Appending(batch, again))
                 except Exception as error:
                     _log.error("proxy_entries_not_written", waiting=len(self._kept), error=type(error).__name__)
                     if is_refused(error):  # one of them is to blame, and the others must not wait for it
-                        del self._kept[: len(batch)]
+                        self._forget(batch)
                         await self._one_by_one(batch)
                     else:
                         pause = min(5.0, pause * 2)
                 else:
-                    del self._kept[: len(batch)]
+                    self._forget(batch)
                     pause = PAUSE_SECONDS
         finally:
             self._writing = None
 
-    def _name(self, batch: Sequence[Line]) -> bool:
-        """Give an id to each line; tell whether some had one: these were tried before, and may have been written."""
-        unnamed = [line for line in batch if not line.id]
-        for line, new_id in zip(unnamed, ids.new_ids(len(unnamed), self._clock.now()), strict=True):
-            line.id = new_id
-        return len(unnamed) < len(batch)
+    def _forget(self, batch: Sequence[Line]) -> None:
+        del self._kept[: len(batch)]
+        self._tried = max(0, self._tried - len(batch))
 
     async def _one_by_one(self, batch: Sequence[Line]) -> None:
         for line in batch:
