@@ -17,5 +17,7 @@ class AuthorizationRequired(HoldfastError):
 
     def __init__(self, connection: str, owner: Owner, why: str, reason: Reason | None = None, detail: str = "") -> None:
         words = "is not connected" if why == "not_installed" else "has to be authorised again"
+        if reason is Reason.PAUSED:
+            words = "is paused"
         super().__init__(f"this owner's account at '{connection}' {words}{f': {detail}' if detail else ''}")
         self.connection, self.owner, self.why, self.reason = connection, owner, why, reason
