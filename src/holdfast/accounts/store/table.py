@@ -99,8 +99,8 @@ accounts = Table(
     Index(
         "ix_accounts_consent_ends_at",
         "consent_ends_at",
-        sqlite_where=text("notice_at IS NULL"),
-        postgresql_where=text("notice_at IS NULL"),
+        sqlite_where=text("notice_at IS NULL AND consent_ends_at IS NOT NULL"),
+        postgresql_where=text("notice_at IS NULL AND consent_ends_at IS NOT NULL"),
     ),
     Index(
         "ix_accounts_consent",
@@ -119,9 +119,9 @@ accounts = Table(
         sqlite_where=text("role = 'compatibility'"),
         postgresql_where=text("role = 'compatibility'"),
     ),
-    # A refresh writes its row twice, and no column that an index names: with a fifth of each page free it touches none.
+    # A refresh writes its row twice, and no column that an index names: with room for that in its page it touches none.
     # https://www.postgresql.org/docs/current/storage-hot.html
-    postgresql_with={"fillfactor": 70},
+    postgresql_with={"fillfactor": 60},
 )
 
 
