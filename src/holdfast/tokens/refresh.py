@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine
+from contextvars import Context
 
 import structlog
 
@@ -137,10 +138,10 @@ class Refresher:
         return self._take_off(account, self._fly(account, force, reading)) if flight is None else flight
 
     def _take_off(
-        self, account: Account, work: "Coroutine[None, None, RefreshOutcome]"
+        self, account: Account, work: "Coroutine[None, None, RefreshOutcome]", context: Context | None = None
     ) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
-        flight = self._flights[key] = asyncio.ensure_future(work)
+        flight = self._flights[key] = asyncio.get_running_loop().create_task(work, context=context)
         flight.add_done_callback(lambda done: self._landed(key, done))
         return flight
 
@@ -148,10 +149,13 @@ class Refresher:
         if self._flights.get(key) is flight:  # else it waits for one that has taken the turn before it
             del self._flights[key]
 
-    def fly(self, turn: Turn, began: float, reading: Reading | None) -> "asyncio.Task[RefreshOutcome]":
-        """Go on with a turn that has just been taken for this process, asked for at `began` (monotonic). Whoever
-        refreshes the account meanwhile joins; a caller shields the task, which is to be finished in any case."""
-        return self._take_off(turn.account, self._counted(turn, began, reading))
+    def fly(
+        self, turn: Turn, began: float, reading: Reading | None, context: Context
+    ) -> "asyncio.Task[RefreshOutcome]":
+        """Go on, in the context of whom it is for, with a turn that has just been taken for this process, asked for at
+        `began` (monotonic). Whoever refreshes the account meanwhile joins; a caller shields the task, which is to be
+        finished in any case."""
+        return self._take_off(turn.account, self._counted(turn, began, reading), context)
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is queued and under way, so that no obtained token is lost at shutdown."""

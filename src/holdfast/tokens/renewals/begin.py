@@ -4,6 +4,7 @@ under way before anybody is told. What it leaves is as it was, and goes the way 
 import asyncio
 import time
 from collections.abc import Sequence
+from contextvars import Context, copy_context
 from typing import NamedTuple
 
 from holdfast.accounts import Account
@@ -40,7 +41,7 @@ class Beginnings:
         self._min_ttl = min_ttl
         self._places: dict[tuple[str, str], SettingPlace] = {}
         """What the accounts of a connection, by its name, are mostly worked out from."""
-        self._joined: Joined[PlainAsk, Begun] = Joined(self._begin)
+        self._joined: Joined[tuple[PlainAsk, Context], Begun] = Joined(self._begin)
 
     def remember(self, name: str, account: Account) -> None:
         """Know a connection, by its name, from an account of it that has been looked up."""
@@ -54,15 +55,15 @@ class Beginnings:
         if (ask.environment_id, ask.name) not in self._places:
             return None
         await self._vault.ready(ask.environment_id)
-        return await self._joined.ask(ask)
+        return await self._joined.ask((ask, copy_context()))
 
-    async def _begin(self, asks: Sequence[PlainAsk]) -> Sequence[Begun | None]:
+    async def _begin(self, asks: Sequence[tuple[PlainAsk, Context]]) -> Sequence[Begun | None]:
         doors: dict[tuple[str, str, str], int | None] = {}
         known: list[tuple[Door, Setting]] = []
         wanted: list[Wanted] = []
         numbers: list[int] = []
         users: set[tuple[str, str, str]] = set()
-        for number, ask in enumerate(asks):
+        for number, (ask, _) in enumerate(asks):
             user = (ask.environment_id, ask.name, ask.user_id)
             if user in users:  # its turn is taken once, and the others join
                 continue
@@ -85,17 +86,17 @@ class Beginnings:
         begin = Begin(doors_asked, wanted, turns.owner, turns.lease_seconds, now, self._min_ttl)
         for place, row in (await self._database.direct(begin)).items():
             account, number = account_store.from_row(row), numbers[place]
-            begun[number] = self._fly(account, asks[number], known[wanted[place].door][1], began)
+            begun[number] = self._fly(account, *asks[number], known[wanted[place].door][1], began)
         return begun
 
-    def _fly(self, account: Account, ask: PlainAsk, setting: Setting, began: float) -> Begun:
+    def _fly(self, account: Account, ask: PlainAsk, context: Context, setting: Setting, began: float) -> Begun:
         try:
             opened = grant_of(account, self._vault)
         except HoldfastError:  # the refresh meets it again and says so
             opened = None
         turn = Turn(account, account.fence, setting.effective, setting.client, policy.Normal(), opened)
         reading = Reading(ask.key_id, ask.name, ask.request_id, ask.min_ttl, self._min_ttl)
-        return Begun(reading, account, self._refresher.fly(turn, began, reading))
+        return Begun(reading, account, self._refresher.fly(turn, began, reading, context))
 
     def _door(self, environment_id: str, key_id: str, name: str) -> tuple[Door, Setting] | None:
         place = self._places[environment_id, name]

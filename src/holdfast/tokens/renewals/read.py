@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from holdfast.accounts import Account, Owner
 from holdfast.accounts import store as account_store
@@ -95,7 +96,7 @@ class RenewingReader:
         self._renewed_lately += ((ALWAYS if renewed else 0) - self._renewed_lately) >> 4
 
     async def _awaited(self, ask: PlainAsk, begun: Begun) -> Live | None:
-        outcome = await asyncio.shield(begun.flight)
+        outcome = await _landed(begun.flight)
         ends = begun.account.expires_at
         return await self._after(ask, begun.reading, outcome, fallback=ends is not None and ends > self._clock.now())
 
@@ -146,6 +147,19 @@ class RenewingReader:
         places = [(ask.environment_id, ask.key_id, ask.name, ask.user_id) for ask in asks]
         rows = await self._database.direct(Stale(places, self._clock.now()))
         return [account_store.from_row(rows[place]) if place in rows else None for place in range(len(asks))]
+
+
+async def _landed(flight: "asyncio.Task[RefreshOutcome]") -> RefreshOutcome:
+    """Return what a flight has come to, as `asyncio.shield` does, which takes three times as long over it."""
+    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    flight.add_done_callback(partial(_tell, waiting))
+    await waiting  # a caller who hangs up cancels this future, not the flight
+    return flight.result()
+
+
+def _tell(waiting: "asyncio.Future[None]", _flight: "asyncio.Task[RefreshOutcome]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _ordinary(ask: PlainAsk) -> Ask:

@@ -80,13 +80,18 @@ class Turns:
         plain = isinstance(verdict.result, Refreshed) and turn.account.status is Status.ACTIVE is after.status
         if not plain or after.access is None or is_refused(turn.effective, turn.account):
             return None
+        if (after.refreshed_at, after.updated_at, after.credential_version) != (
+            now,
+            now,
+            turn.account.credential_version + 1,
+        ):  # the statement works these out
+            return None
         read = reading if reading is not None and reading.is_content(after, now) else None
         pair = Pair(
             environment_id=after.environment_id,
             id=after.id,
             fence=turn.fence,
             former_version=turn.account.credential_version,
-            credential_version=after.credential_version,
             scopes=_json(list(after.scopes)),
             kept=_json(dict(after.kept)),
             expires_at=after.expires_at,
@@ -94,11 +99,9 @@ class Turns:
             consent_ends_at=after.consent_ends_at,
             refresh_at=after.refresh_at,
             sweep_at=sweep_at(after),
-            refreshed_at=after.refreshed_at,
-            updated_at=after.updated_at,
+            at=now,
             warning=after.warning,
             entry_id=ids.new_id(now),
-            entry_at=now,
             entry_data=_json(snapshot(after, connection.name)),
             read_entry_id=ids.new_id(now) if read else None,
             read_key_id=read.key_id if read else None,

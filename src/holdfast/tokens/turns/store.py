@@ -159,7 +159,6 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     id: str
     fence: int
     former_version: int
-    credential_version: int
     scopes: str
     kept: str
     expires_at: float | None
@@ -167,11 +166,10 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     consent_ends_at: float | None
     refresh_at: float | None
     sweep_at: float | None
-    refreshed_at: float | None
-    updated_at: float
+    at: float
+    """When it was renewed, and the entries' time."""
     warning: str | None
     entry_id: str
-    entry_at: float
     entry_data: str
     read_entry_id: str | None
     """Of the read that this refresh is made for, if there is one; the next three are its key, connection, request."""
@@ -184,12 +182,12 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
 
 _PAIR = Pair.__struct_fields__
 _POSTGRES_KINDS = dict.fromkeys(_PAIR, "text") | {
-    **dict.fromkeys(("fence", "former_version", "credential_version"), "int8"),
-    **dict.fromkeys((name for name in _PAIR if name.endswith("_at")), "float8"),
+    **dict.fromkeys(("fence", "former_version"), "int8"),
+    **dict.fromkeys((name for name in _PAIR if name == "at" or name.endswith("_at")), "float8"),
     **dict.fromkeys(("access", "grant"), "bytea"),
 }
-# asyncpg looks long at each item of an array, so the columns of texts go as one text each and are split there: they hold
-# ids and JSON, and so no control character (RFC 8259 section 7). An empty item stands for NULL.
+# asyncpg looks long at each item of an array, so the columns of texts go as one text each, split there: they hold ids
+# and JSON, and so no control character (RFC 8259 section 7). An empty item stands for NULL.
 _JOINED = frozenset({"environment_id", "id", "scopes", "kept", "entry_id", "entry_data"})
 _JOINED |= {name for name in _PAIR if name.startswith("read_")}
 _BREAK = "\x1f"
@@ -207,9 +205,9 @@ _NEW = """
     status = 'active', reason = NULL, detail = NULL, expires_at = q.expires_at,
     grant_expires_at = q.grant_expires_at, consent_ends_at = q.consent_ends_at, refresh_at = q.refresh_at,
     sweep_at = q.sweep_at, look_at = CASE WHEN a.look_at <= q.sweep_at THEN a.look_at ELSE q.sweep_at END,
-    refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
+    refreshed_at = q.at, retry_at = NULL, failures = 0, refusals = 0,
     warning = q.warning,
-    intent_at = NULL, intent_print = NULL, credential_version = q.credential_version, updated_at = q.updated_at,
+    intent_at = NULL, intent_print = NULL, credential_version = q.former_version + 1, updated_at = q.at,
     version = a.version + 1, lease_owner = NULL, lease_until = NULL
 """
 _ENTRY = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
@@ -235,7 +233,7 @@ WITH q AS (
         {_NEW}
     FROM ours AS q WHERE a.ctid = q.spot AND {_OURS}
     RETURNING q.place, a.environment_id, q.entry_id, a.id, a.connection_id, a.user_id, a.organization_id, a.role,
-        q.entry_at, q.entry_data, q.scopes, q.read_entry_id, q.read_key_id, q.read_name, q.read_request_id
+        q.at, q.entry_data, q.scopes, q.read_entry_id, q.read_key_id, q.read_name, q.read_request_id
 ), door AS MATERIALIZED (
     SELECT w.*, c.provider_slug, c.scopes::text AS asked,
         CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
@@ -253,11 +251,11 @@ WITH q AS (
         AND (d.required IS NULL OR w.scopes::jsonb @> d.required)
 ), logged AS (
     INSERT INTO entries ({_ENTRY})
-    SELECT environment_id, entry_id, entry_at, 'token.refreshed', 'system', '', id, connection_id, user_id,
+    SELECT environment_id, entry_id, at, 'token.refreshed', 'system', '', id, connection_id, user_id,
         organization_id, '', entry_data::json
     FROM read
     UNION ALL
-    SELECT environment_id, read_entry_id, entry_at, 'credential.read', 'api_key', read_key_id, id, connection_id,
+    SELECT environment_id, read_entry_id, at, 'credential.read', 'api_key', read_key_id, id, connection_id,
         user_id, '', read_request_id, data
     FROM read WHERE provider_slug IS NOT NULL
 )
@@ -284,7 +282,7 @@ FROM q WHERE a.environment_id = q.environment_id AND a.id = q.id AND q.place IN 
 """  # noqa: S608
 _SQLITE_SETTLE_LOG = f"""{_SQLITE_PAIR}
 INSERT INTO entries ({_ENTRY})
-SELECT a.environment_id, q.entry_id, q.entry_at, 'token.refreshed', 'system', '', a.id, a.connection_id, a.user_id,
+SELECT a.environment_id, q.entry_id, q.at, 'token.refreshed', 'system', '', a.id, a.connection_id, a.user_id,
     a.organization_id, '', q.entry_data
 FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
 WHERE q.place IN (SELECT value FROM json_each(:ours))
@@ -303,7 +301,7 @@ WHERE q.place IN (SELECT value FROM json_each(:ours)) AND {_READ}
 """  # noqa: S608
 _SQLITE_READS_LOG = f"""{_SQLITE_PAIR}
 INSERT INTO entries ({_ENTRY})
-SELECT a.environment_id, q.read_entry_id, q.entry_at, 'credential.read', 'api_key', q.read_key_id, a.id,
+SELECT a.environment_id, q.read_entry_id, q.at, 'credential.read', 'api_key', q.read_key_id, a.id,
     a.connection_id, a.user_id, '', q.read_request_id, json_object('connection', q.read_name, 'method', a.method)
 FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
 WHERE q.place IN (SELECT value FROM json_each(:reads))
