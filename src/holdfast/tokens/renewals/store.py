@@ -207,9 +207,12 @@ class Begin:
         rows = await raw.fetch(
             _POSTGRES_BEGIN, *doors, _text(self.asks), self.now, self.min_ttl, self.owner, self.seconds
         )
-        # What the statement returns is the row as it has written it.
-        before = {"intent_at": None, "intent_print": None}
-        return {row["place"]: _read({**dict(zip(_COLUMNS, row, strict=True)), **before}) for row in rows}
+        found: dict[int, Mapping[str, Any]] = {}
+        for row in rows:
+            account = _read(dict(zip(_COLUMNS, row, strict=True)))
+            found[row["place"]] = account
+            account["intent_at"] = account["intent_print"] = None  # the row is returned as it was written
+        return found
 
 
 def _text(value: Any) -> str:
@@ -218,5 +221,6 @@ def _text(value: Any) -> str:
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:
     for name in _JSON:
-        row[name] = msgspec.json.decode(row[name])
+        text = row[name]
+        row[name] = {} if text == "{}" else msgspec.json.decode(text)
     return row
