@@ -289,7 +289,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         gate=gate,
         refresher=refresher,
         reader=reader,
-        plain=RenewingReader(database, clock, plain, reader, refresher, min_ttl=config.min_ttl),
+        plain=RenewingReader(database, vault, clock, plain, reader, refresher, min_ttl=config.min_ttl),
         revoker=Revoker(database, vault, clock, outbound, gate, timeout=config.outbound_timeout),
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),

@@ -15,7 +15,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
+from sqlalchemy import select
 
+from holdfast.accounts.store.table import account_of, accounts
+from holdfast.clock import SystemClock
+from holdfast.config import Config
+from holdfast.rooms import open_vault
+from holdfast.tokens.policy import fingerprint
 from tests.attacks.app import App, anyone
 from tests.operations.fleet import free_port
 from tests.parts.postgres import Postgres
@@ -231,6 +237,25 @@ class Rig:
     def open_intents(self) -> set[str]:
         """Return the fingerprints of the refresh tokens that were perhaps used, with no outcome on record."""
         return {str(row[0]) for row in self.rows("SELECT intent_print FROM accounts WHERE intent_at IS NOT NULL")}
+
+    async def perhaps_used(self) -> set[str]:
+        """Return those refresh tokens themselves, while no server runs."""
+        config = Config(data_dir=self.data_dir, database=self.database or "")
+        database, vault = await open_vault(config, SystemClock())
+        try:
+            found = await database.transact(
+                lambda tx: [
+                    account_of(row) for row in tx.execute(select(accounts).where(accounts.c.intent_at.is_not(None)))
+                ]
+            )
+        finally:
+            await database.close()
+        tokens = set()
+        for account in found:
+            assert account.grant is not None
+            assert account.intent_print == fingerprint(account.grant)
+            tokens.add(vault.open(account.grant, account.grant_place()).reveal())
+        return tokens
 
     def released_without_entry(self, tally: Tally) -> int:
         """Count the tokens that callers were given and of which the log knows nothing, or says they were another's."""

@@ -65,8 +65,8 @@ async def test_stall_between_the_intent_and_the_request(
     """Nothing was sent when the lease ran out: the other server's refresh works, and the stalled one must not ask."""
     stalled = rigs(database=dsn, postgres=postgres, env=TIMES)
     other = rigs(database=dsn, postgres=postgres, key=stalled.key, env=TIMES)
-    # Both know the connection from an earlier refresh: its settings are at hand, so that one statement takes the turn.
-    for rig in (stalled, other):
+    # Both know the connection from one refresh and have prepared, for another, the statement that takes the turn.
+    for rig in (stalled, stalled, other, other):
         [user] = await rig.accounts(1, left=0.2)
         await asyncio.sleep(0.3)
         await rig.read_all([user], Tally())

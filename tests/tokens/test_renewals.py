@@ -23,6 +23,7 @@ def _reader(plain: Plain) -> RenewingReader:
     parts = plain.house.holdfast
     return RenewingReader(
         parts.database,
+        parts.vault,
         parts.clock,
         plain.reader,
         plain.house.reader,

@@ -23,7 +23,7 @@ def first(document: object, path: Path | None) -> object | None:
 
 
 def _follow(document: object, path: str) -> object | None:
-    steps = _steps(path)
+    steps = steps_of(path)
     if len(steps) == 1 and document.__class__ is dict:
         return document.get(steps[0])
     for step in steps:
@@ -40,7 +40,7 @@ def _follow(document: object, path: str) -> object | None:
 
 
 @lru_cache(maxsize=2048)
-def _steps(path: str) -> tuple[str | int, ...]:
+def steps_of(path: str) -> tuple[str | int, ...]:
     """Split a path. Raises ValueError if it is not one: paths come from the catalogue, not from replies."""
     steps: list[str | int] = []
     at = 0

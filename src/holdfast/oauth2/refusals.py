@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 from holdfast.http import Reply
 from holdfast.oauth2.dialect import Dead, Dialect, Path
 from holdfast.oauth2.documents import as_number, as_text
-from holdfast.oauth2.paths import first
+from holdfast.oauth2.paths import first, steps_of
 from holdfast.secret import Secret, scrub
 
 Kind = Literal["dead_grant", "misconfigured", "throttled", "transient", "malformed", "refused"]
@@ -128,6 +128,10 @@ def _first_error(documents: Sequence[object], paths: Sequence[Path]) -> tuple[st
 
 def look(documents: Sequence[object], path: Path | None) -> object | None:
     """Return what `path` leads to in the first document that has it."""
+    if path.__class__ is str and len(documents) == 1 and documents[0].__class__ is dict:
+        steps = steps_of(path)
+        if len(steps) == 1:  # a member of a plain reply, as nearly all are
+            return documents[0].get(steps[0])
     for document in documents:
         found = first(document, path)
         if found is not None:

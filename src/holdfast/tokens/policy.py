@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts.expiry import MARGIN_SHARE
 from holdfast.providers.entry import Lifetime
-from holdfast.secret import Secret
+from holdfast.vault import Sealed
 
 LONGEST_BACKOFF = 120.0
 """Who reads an ended token waits as long, when the provider is back. What the provider itself asks for is kept to."""
@@ -99,9 +99,15 @@ def rotates(lifetime: Lifetime) -> bool:
     return lifetime.rotation != "none"
 
 
-def fingerprint(refresh_token: Secret) -> str:
-    """Return what identifies a refresh token without giving it away (it has far more than 128 bits)."""
-    return hashlib.sha256(b"holdfast intent\x00" + refresh_token.reveal().encode()).hexdigest()[:32]
+PRINTED = b"holdfast intent\x00"
+PRINT_LENGTH = 32
+"""Hexadecimal digits: 128 bits."""
+
+
+def fingerprint(grant: Sealed) -> str:
+    """Return what identifies a refresh token as it is stored, and tells nothing of it: it is of the ciphertext, which
+    differs each time that one is sealed. So a database can work it out as well."""
+    return hashlib.sha256(PRINTED + grant.data).hexdigest()[:PRINT_LENGTH]
 
 
 def backoff(failures: int, *, asked: float | None = None) -> float:

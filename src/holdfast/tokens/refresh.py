@@ -8,6 +8,8 @@ No transaction is open while the provider is asked. The late writer of a lost le
 import asyncio
 import contextlib
 import time
+from collections.abc import Coroutine
+from contextvars import Context
 from dataclasses import replace
 
 import structlog
@@ -42,10 +44,10 @@ from holdfast.tokens.turns import Reading, Served, Turns
 from holdfast.tokens.verdict import (
     MISCONFIGURED_PAUSE,
     Turn,
-    fingerprint_of,
     grant_in,
     judge,
     needs_intent,
+    print_of,
 )
 from holdfast.vault import Vault
 
@@ -87,7 +89,7 @@ class Refresher:
         self._connections, self._factory, self._gate = connections, factory, gate
         self._lease_seconds, self._refusal_spacing = lease_seconds, refusal_spacing
         self._name = opaque(22)
-        self._turns = Turns(database, vault, clock, connections, owner=self._name, lease_seconds=lease_seconds)
+        self.turns = Turns(database, vault, clock, connections, owner=self._name, lease_seconds=lease_seconds)
         self._flights: dict[tuple[str, str], asyncio.Task[RefreshOutcome]] = {}
         self._lanes: dict[str, Lane] = {}
         """Of connections that have one: in an outage each read of a due token gets here, and must cost nothing."""
@@ -140,11 +142,27 @@ class Refresher:
     ) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
         flight = self._flights.get(key)
-        if flight is None:
-            flight = asyncio.ensure_future(self._fly(account, force, reading, actor))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        return self._take_off(account, self._fly(account, force, reading, actor)) if flight is None else flight
+
+    def _take_off(
+        self, account: Account, work: "Coroutine[None, None, RefreshOutcome]", context: Context | None = None
+    ) -> "asyncio.Task[RefreshOutcome]":
+        key = (account.environment_id, account.id)
+        flight = self._flights[key] = asyncio.get_running_loop().create_task(work, context=context)
+        flight.add_done_callback(lambda done: self._landed(key, done))
         return flight
+
+    def _landed(self, key: tuple[str, str], flight: "asyncio.Task[RefreshOutcome]") -> None:
+        if self._flights.get(key) is flight:  # else it waits for one that has taken the turn before it
+            del self._flights[key]
+
+    def fly(
+        self, turn: Turn, began: float, reading: Reading | None, context: Context
+    ) -> "asyncio.Task[RefreshOutcome]":
+        """Go on, in the context of whom it is for, with a turn that has just been taken for this process, asked for at
+        `began` (monotonic). Whoever refreshes the account meanwhile joins; a caller shields the task, which is to be
+        finished in any case."""
+        return self._take_off(turn.account, self._counted(turn, began, reading), context)
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is queued and under way, so that no obtained token is lost at shutdown."""
@@ -154,7 +172,7 @@ class Refresher:
     async def _fly(self, seen: Account, force: bool, reading: Reading | None, actor: Actor | None) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
         began = time.monotonic()
-        plain = None if force or actor is not None else await self._turns.take(seen)
+        plain = None if force or actor is not None else await self.turns.take(seen)
         if plain is not None:
             return await self._counted(plain, began, reading)
         waited = 0.0
@@ -209,9 +227,7 @@ class Refresher:
         if needs_intent(account, effective.provider.lifetime):
             # An intent that is still open keeps its time: a second crash must not stretch the grace window.
             began = account.intent_at if isinstance(intent, policy.Resolve) and account.intent_at else now
-            account_store.open_intent(
-                tx, account, fence=fence, fingerprint=fingerprint_of(account, self._vault), at=began
-            )
+            account_store.open_intent(tx, account, fence=fence, fingerprint=print_of(account), at=began)
         return Turn(account, fence, effective, client, intent)
 
     # Asking the provider
@@ -292,7 +308,7 @@ class Refresher:
             with contextlib.suppress(HoldfastError):  # it cannot be sealed: said below
                 now = self._clock.now()
                 verdict = judge(turn, outcome, self._vault, now)
-                written = await self._turns.settle(turn, verdict, now, reading)
+                written = await self.turns.settle(turn, verdict, now, reading)
                 if written is not None:
                     if reading is None or written.provider_slug is None:
                         return verdict.result

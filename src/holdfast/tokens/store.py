@@ -23,17 +23,19 @@ _DOOR = """
     AND NOT EXISTS (SELECT 1 FROM custom_providers AS p
         WHERE p.environment_id = c.environment_id AND p.slug = c.provider_slug)
 """
+# `policy.default_ttl`, where the caller asks for no life.
+OUTLIVES = f"""a.expires_at - {{now}} > CASE
+        WHEN q.min_ttl IS NOT NULL THEN q.min_ttl
+        WHEN a.refreshed_at IS NULL OR (a.expires_at - a.refreshed_at) * {MARGIN_SHARE} >= {{min_ttl}} THEN {{min_ttl}}
+        WHEN a.expires_at <= a.refreshed_at THEN 0
+        ELSE (a.expires_at - a.refreshed_at) * {MARGIN_SHARE} END"""
 # Its owner's one account that everybody sees: active, with a token that outlives what is asked, not due to be renewed,
 # and no required scope missing. `policy` says why; whatever is not plain is left to `read`, so a doubtful case may
 # always be left out here, and never let in.
 _PLAIN = f"""
     a.organization_id = '' AND a.role = 'compatibility' AND a.method = 'oauth'
     AND a.status = 'active' AND a.access IS NOT NULL
-    AND (a.expires_at IS NULL OR a.expires_at - {{now}} > CASE
-        WHEN q.min_ttl IS NOT NULL THEN q.min_ttl
-        WHEN a.refreshed_at IS NULL OR (a.expires_at - a.refreshed_at) * {MARGIN_SHARE} >= {{min_ttl}} THEN {{min_ttl}}
-        WHEN a.expires_at <= a.refreshed_at THEN 0
-        ELSE (a.expires_at - a.refreshed_at) * {MARGIN_SHARE} END)
+    AND (a.expires_at IS NULL OR {OUTLIVES})
     AND (a."grant" IS NULL OR a.refresh_at IS NULL OR a.refresh_at > {{now}} OR a.retry_at > {{now}})
 """
 _ENTRY = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"

@@ -85,9 +85,9 @@ def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
         case Unsent(reason):
             return _later(turn, reason, None, now)
         case Lost(reason):
-            return _unresolved(turn, reason, None, vault, now)
+            return _unresolved(turn, reason, None, now)
         case TokenRefusal():  # 5xx, or a success without a token: the provider may have rotated
-            return _unresolved(turn, told.happened(name, outcome), outcome.retry_after, vault, now)
+            return _unresolved(turn, told.happened(name, outcome), outcome.retry_after, now)
     raise AssertionError("unreachable")
 
 
@@ -103,13 +103,9 @@ def grant_of(account: Account, vault: Vault) -> Secret | None:
     return vault.open(account.grant, account.grant_place()) if account.grant else None
 
 
-def fingerprint_of(account: Account, vault: Vault) -> str:
-    return print_of(account, grant_of(account, vault))
-
-
-def print_of(account: Account, grant: Secret | None) -> str:
-    """Return what an intent remembers the grant by."""
-    return policy.fingerprint(grant or Secret(account.id))
+def print_of(account: Account) -> str:
+    """Return what an intent remembers the grant by; empty without one."""
+    return "" if account.grant is None else policy.fingerprint(account.grant)
 
 
 def needs_intent(turn_account: Account, lifetime: Lifetime) -> bool:
@@ -194,13 +190,13 @@ def _later(turn: Turn, why: str, asked: float | None, now: float) -> Verdict:
     return Verdict(after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_FAILED)
 
 
-def _unresolved(turn: Turn, why: str, asked: float | None, vault: Vault, now: float) -> Verdict:
+def _unresolved(turn: Turn, why: str, asked: float | None, now: float) -> Verdict:
     """The provider may have acted: the intent stays open, and the next attempt follows its rule."""
     wait = policy.backoff(turn.account.failures, asked=asked)
     after = _failed(turn.account, now, wait, told.tried_again(why))
     if needs_intent(turn.account, turn.effective.provider.lifetime):
         began = turn.account.intent_at if turn.resolving else now
-        after = replace(after, intent_at=began, intent_print=fingerprint_of(turn.account, vault))
+        after = replace(after, intent_at=began, intent_print=print_of(turn.account))
     return Verdict(after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_UNRESOLVED)
 
 

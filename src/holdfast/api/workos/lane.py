@@ -35,6 +35,8 @@ LONGEST_BODY = 4096
 WANTED = "holdfast.lane"
 """In a request's scope: the key and the connection's name, once `wants` has said yes, which it says once."""
 
+_Read = Callable[[PlainAsk], Awaitable[Live | None]]
+
 _decode = msgspec.json.Decoder(Vend).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -83,7 +85,10 @@ class TokenLane:
         ask = _ask(body, *scope[WANTED])
         if ask is None:
             return False
-        self._plain.begin(ask, partial(self._reply, scope, otherwise, ask))
+        if self._plain.renews_first:  # that takes a task
+            self._leave(otherwise, ask, self._plain.read)
+        else:
+            self._plain.begin(ask, partial(self._reply, scope, otherwise, ask))
         return True
 
     def _reply(self, scope: Scope, otherwise: Callable[[ASGIApp], None], ask: PlainAsk, found: "Found | None") -> None:
@@ -99,9 +104,11 @@ class TokenLane:
                 if whole(scope, _HEADERS % (ask.request_id.encode(), len(body)), body):
                     metrics.REQUESTS.add(OPERATION, "200")
                     return
+        self._leave(otherwise, ask, partial(self._plain.ended, found=found))
 
+    def _leave(self, otherwise: Callable[[ASGIApp], None], ask: PlainAsk, read: _Read) -> None:
         async def rest(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._finish(scope, receive, send, await receive(), ask, partial(self._plain.ended, found=found))
+            await self._finish(scope, receive, send, await receive(), ask, read)
 
         otherwise(rest)
 
@@ -112,7 +119,7 @@ class TokenLane:
         send: Send,
         first: Message,
         ask: PlainAsk | None,
-        read: Callable[[PlainAsk], Awaitable[Live | None]],
+        read: _Read,
     ) -> None:
         """Answer with what `read` returns, or leave the request to the operations."""
         try:

@@ -7,7 +7,7 @@ intent, an alert, a retry time, a status or a credential that has changed) is le
 a time, which says why; a row that a batch leaves out is as it was.
 """
 
-from holdfast.tokens.turns.batches import Turns
+from holdfast.tokens.turns.batches import SettingPlace, Turns, place_of
 from holdfast.tokens.turns.reading import Reading, Served
 
-__all__ = ["Reading", "Served", "Turns"]
+__all__ = ["Reading", "Served", "SettingPlace", "Turns", "place_of"]

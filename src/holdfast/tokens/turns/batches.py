@@ -33,12 +33,12 @@ _log = structlog.get_logger("holdfast.tokens")
 MOST_SETTINGS = 4096
 """Connections kept worked out, with what an organization has set for them."""
 
-_Place = tuple[str, str, str, str]
+SettingPlace = tuple[str, str, str, str]
 """Environment, connection, organization and client: what an account's turn is worked out from."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
+class Setting:
     """A connection as it stands for some owner. It is used only where the statement finds its stamp unchanged."""
 
     stamp: str
@@ -58,8 +58,8 @@ class Turns:
         lease_seconds: float,
     ) -> None:
         self._database, self._vault, self._clock, self._connections = database, vault, clock, connections
-        self._owner, self._lease_seconds = owner, lease_seconds
-        self._settings: dict[_Place, _Setting] = {}
+        self.owner, self.lease_seconds = owner, lease_seconds
+        self._settings: dict[SettingPlace, Setting] = {}
         self._taking: Joined[Account, Turn] = Joined(self._take)
         self._settling: Joined[Pair, Written] = Joined(self._settle)
 
@@ -78,7 +78,13 @@ class Turns:
         the entry of `reading`, if what it waits for has come. None: nothing was written."""
         after, connection = verdict.account, turn.effective.connection
         plain = isinstance(verdict.result, Refreshed) and turn.account.status is Status.ACTIVE is after.status
-        if not plain or after.access is None or _is_refused(turn.effective, turn.account):
+        if not plain or after.access is None or is_refused(turn.effective, turn.account):
+            return None
+        if (after.refreshed_at, after.updated_at, after.credential_version) != (
+            now,
+            now,
+            turn.account.credential_version + 1,
+        ):  # the statement works these out
             return None
         if turn.actor.kind != "system":  # whose entries the statement writes
             return None
@@ -88,7 +94,6 @@ class Turns:
             id=after.id,
             fence=turn.fence,
             former_version=turn.account.credential_version,
-            credential_version=after.credential_version,
             scopes=_json(list(after.scopes)),
             kept=_json(dict(after.kept)),
             expires_at=after.expires_at,
@@ -96,11 +101,9 @@ class Turns:
             consent_ends_at=after.consent_ends_at,
             refresh_at=after.refresh_at,
             sweep_at=sweep_at(after),
-            refreshed_at=after.refreshed_at,
-            updated_at=after.updated_at,
+            at=now,
             warning=after.warning,
             entry_id=ids.new_id(now),
-            entry_at=now,
             entry_data=_json(snapshot(after, connection.name)),
             read_entry_id=ids.new_id(now) if read else None,
             read_key_id=read.key_id if read else None,
@@ -111,11 +114,17 @@ class Turns:
         )
         return await self._settling.ask(pair)
 
+    def setting(self, place: SettingPlace) -> Setting | None:
+        """Return what is known of a place, if a turn may be taken with it: its stamp is to be compared."""
+        setting = self._settings.get(place)
+        alert = None if setting is None else setting.effective.connection
+        return None if alert is None or (alert.alert_at and alert.alert_client_ref == (place[3] or None)) else setting
+
     # Batches
 
     async def _take(self, seen: Sequence[Account]) -> Sequence[Turn | None]:
         turns = await self._try_to_take(seen)
-        left = {number: _place(seen[number]) for number, turn in enumerate(turns) if turn is None}
+        left = {number: place_of(seen[number]) for number, turn in enumerate(turns) if turn is None}
         if left:
             try:
                 changed = await self._learn(list(dict.fromkeys(left.values())))
@@ -131,23 +140,23 @@ class Turns:
     async def _try_to_take(self, seen: Sequence[Account]) -> list[Turn | None]:
         """Take what is free and whose setting is known as it is now: the statement compares its stamp."""
         asks: list[tuple[int, str, int, str | None]] = []
-        used: dict[_Place, int] = {}
-        able: list[tuple[int, _Setting, Secret | None]] = []
+        used: dict[SettingPlace, int] = {}
+        able: list[tuple[int, Setting, Secret | None]] = []
         for number, account in enumerate(seen):
-            place = _place(account)
+            place = place_of(account)
             setting = self._settings.get(place)
-            if setting is None or _is_refused(setting.effective, account):
+            if setting is None or is_refused(setting.effective, account):
                 continue
             with contextlib.suppress(HoldfastError):  # its stored secret does not open
                 grant = grant_of(account, self._vault)
                 wanted = needs_intent(account, setting.effective.provider.lifetime)
-                intent = print_of(account, grant) if wanted else None
+                intent = print_of(account) if wanted else None
                 asks.append((used.setdefault(place, len(used)), account.id, account.version, intent))
                 able.append((number, setting, grant))
         turns: list[Turn | None] = [None] * len(seen)
         if asks:
             settings = [(*place, self._settings[place].stamp) for place in used]
-            taking = Take(settings, asks, self._owner, self._lease_seconds, self._clock.now())
+            taking = Take(settings, asks, self.owner, self.lease_seconds, self._clock.now())
             for at, fence in (await self._database.direct(taking)).items():
                 number, setting, grant = able[at]
                 turns[number] = Turn(seen[number], fence, setting.effective, setting.client, policy.Normal(), grant)
@@ -159,7 +168,7 @@ class Turns:
 
     # Settings
 
-    async def _learn(self, places: Sequence[_Place]) -> set[_Place]:
+    async def _learn(self, places: Sequence[SettingPlace]) -> set[SettingPlace]:
         """Work out the settings that are new or have changed, and return which those were."""
         stamps = await self._database.direct(Stamps(places))
         found = {places[number]: stamp for number, stamp in stamps.items()}
@@ -172,11 +181,11 @@ class Turns:
                 self._settings[place] = setting
         return changed
 
-    def _knows(self, place: _Place, stamp: str) -> bool:
+    def _knows(self, place: SettingPlace, stamp: str) -> bool:
         known = self._settings.get(place)
         return known is not None and known.stamp == stamp
 
-    def _load(self, tx: Tx, *, place: _Place, stamp: str) -> _Setting | None:
+    def _load(self, tx: Tx, *, place: SettingPlace, stamp: str) -> Setting | None:
         environment_id, connection_id, organization_id, client_ref = place
         connection = connection_store.by_id(tx, environment_id, connection_id)
         if connection is None:
@@ -186,14 +195,14 @@ class Turns:
         except HoldfastError:  # its provider's definition is gone
             return None
         client = connection_store.client(tx, environment_id, client_ref) if client_ref else None
-        return _Setting(stamp, effective, client)
+        return Setting(stamp, effective, client)
 
 
-def _place(account: Account) -> _Place:
+def place_of(account: Account) -> SettingPlace:
     return account.environment_id, account.connection_id, account.owner.organization_id, account.client_ref or ""
 
 
-def _is_refused(effective: Effective, account: Account) -> bool:
+def is_refused(effective: Effective, account: Account) -> bool:
     """Tell whether there is an alert about the account's client: to be heeded, or taken back."""
     connection = effective.connection
     return connection.alert_at is not None and connection.alert_client_ref == account.client_ref

@@ -27,7 +27,7 @@ def _whole(table: Table, alias: str) -> str:
 
 
 # All that is stored of how an account's connection stands for it; `of` names the connection, organization and client.
-_SETTING_FROM = """
+SETTING_FROM = """
 JOIN connections AS c ON c.environment_id = {of}.environment_id AND c.id = {of}.connection_id
 LEFT JOIN clients AS l ON l.environment_id = {of}.environment_id AND l.id = {of}.client_ref
 LEFT JOIN overrides AS o ON o.environment_id = {of}.environment_id AND o.organization_id = {of}.organization_id
@@ -37,24 +37,24 @@ LEFT JOIN custom_providers AS p ON p.environment_id = c.environment_id AND p.slu
 # Its stamp changes whenever any of it does. A row version of PostgreSQL is known by its place and who wrote it:
 # https://www.postgresql.org/docs/current/ddl-system-columns.html. SQLite has nothing like it, so there the stamp is all
 # of it as text.
-_POSTGRES_STAMP = "concat_ws(' '" + "".join(
+POSTGRES_STAMP = "concat_ws(' '" + "".join(
     f", coalesce(concat({row}.ctid, {row}.xmin, {row}.updated_at), '-')" for row in "clop"
 )
-_POSTGRES_STAMP += ")"
-_SQLITE_STAMP = " || ".join(
+POSTGRES_STAMP += ")"
+SQLITE_STAMP = " || ".join(
     _whole(table, row) for table, row in ((connections, "c"), (clients, "l"), (overrides, "o"), (custom_providers, "p"))
 )
-_SETTING = ("environment_id", "connection_id", "organization_id", "client_ref")
+SETTING = ("environment_id", "connection_id", "organization_id", "client_ref")
 _POSTGRES_STAMPS = f"""
-SELECT q.place - 1, {_POSTGRES_STAMP}
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS q({", ".join(_SETTING)}, place)
-{_SETTING_FROM.format(of="q")}
+SELECT q.place - 1, {POSTGRES_STAMP}
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS q({", ".join(SETTING)}, place)
+{SETTING_FROM.format(of="q")}
 """  # noqa: S608  (of constants, as the others here)
 _SQLITE_STAMPS = f"""
 WITH q AS MATERIALIZED (
-    SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_SETTING))}
+    SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(SETTING))}
     FROM json_each(:asked))
-SELECT q.place, {_SQLITE_STAMP} FROM q {_SETTING_FROM.format(of="q")}
+SELECT q.place, {SQLITE_STAMP} FROM q {SETTING_FROM.format(of="q")}
 """  # noqa: S608
 
 
@@ -80,16 +80,16 @@ _FREE = """
     a.version = q.version AND a.status = 'active' AND a.intent_at IS NULL
     AND (a.retry_at IS NULL OR a.retry_at <= {now}) AND (a.lease_until IS NULL OR a.lease_until < {database_now})
 """
-_POSTGRES_NOW = "extract(epoch from clock_timestamp())::float8"
+POSTGRES_NOW = "extract(epoch from clock_timestamp())::float8"
 # A batch has few settings: each is compared once. A row that is locked is found again by its place (`ctid`), without an
 # index; one that was changed between the statement's snapshot and the lock is not found, and so left out.
 _POSTGRES_TAKE = f"""
 WITH setting AS MATERIALIZED (
     SELECT q.place - 1 AS setting, q.environment_id, q.connection_id, q.organization_id, q.client_ref
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
-        AS q({", ".join(_SETTING)}, stamp, place)
-    {_SETTING_FROM.format(of="q")}
-    WHERE q.stamp = {_POSTGRES_STAMP}
+        AS q({", ".join(SETTING)}, stamp, place)
+    {SETTING_FROM.format(of="q")}
+    WHERE q.stamp = {POSTGRES_STAMP}
 ), free AS (
     SELECT a.ctid AS spot, q.place, q.print
     FROM unnest($6::int8[], $7::text[], $8::int8[], $9::text[]) WITH ORDINALITY
@@ -98,15 +98,15 @@ WITH setting AS MATERIALIZED (
     JOIN accounts AS a ON a.environment_id = s.environment_id AND a.id = q.id
     WHERE a.connection_id = s.connection_id AND a.organization_id = s.organization_id
         AND coalesce(a.client_ref, '') = s.client_ref
-        AND {_FREE.format(now="$10::float8", database_now=_POSTGRES_NOW)}
+        AND {_FREE.format(now="$10::float8", database_now=POSTGRES_NOW)}
     FOR NO KEY UPDATE OF a SKIP LOCKED
 )
-UPDATE accounts AS a SET lease_owner = $11, fence = a.fence + 1, lease_until = {_POSTGRES_NOW} + $12::float8,
+UPDATE accounts AS a SET lease_owner = $11, fence = a.fence + 1, lease_until = {POSTGRES_NOW} + $12::float8,
     intent_print = free.print, intent_at = CASE WHEN free.print IS NULL THEN NULL ELSE $10::float8 END
 FROM free WHERE a.ctid = free.spot
 RETURNING free.place - 1, a.fence
 """  # noqa: S608
-_SQLITE_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
+SQLITE_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 _SQLITE_TAKE_ASKED = f"""
 WITH q AS MATERIALIZED (
     SELECT key AS place, {", ".join(f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_TAKE))}
@@ -115,11 +115,11 @@ WITH q AS MATERIALIZED (
 _SQLITE_TAKE_WHICH = f"""{_SQLITE_TAKE_ASKED}
 SELECT json_group_array(json_array(q.place, a.fence + 1))
 FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
-{_SETTING_FROM.format(of="a")}
-WHERE {_FREE.format(now=":now", database_now=_SQLITE_NOW)} AND q.stamp = {_SQLITE_STAMP}
+{SETTING_FROM.format(of="a")}
+WHERE {_FREE.format(now=":now", database_now=SQLITE_NOW)} AND q.stamp = {SQLITE_STAMP}
 """  # noqa: S608
 _SQLITE_TAKE = f"""{_SQLITE_TAKE_ASKED}
-UPDATE accounts AS a SET lease_owner = :owner, fence = a.fence + 1, lease_until = {_SQLITE_NOW} + :seconds,
+UPDATE accounts AS a SET lease_owner = :owner, fence = a.fence + 1, lease_until = {SQLITE_NOW} + :seconds,
     intent_print = q.print, intent_at = CASE WHEN q.print IS NULL THEN NULL ELSE :now END
 FROM q WHERE a.environment_id = q.environment_id AND a.id = q.id AND q.place IN (SELECT value FROM json_each(:taken))
 """  # noqa: S608
@@ -159,7 +159,6 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     id: str
     fence: int
     former_version: int
-    credential_version: int
     scopes: str
     kept: str
     expires_at: float | None
@@ -167,11 +166,10 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     consent_ends_at: float | None
     refresh_at: float | None
     sweep_at: float | None
-    refreshed_at: float | None
-    updated_at: float
+    at: float
+    """When it was renewed, and the entries' time."""
     warning: str | None
     entry_id: str
-    entry_at: float
     entry_data: str
     read_entry_id: str | None
     """Of the read that this refresh is made for, if there is one; the next three are its key, connection, request."""
@@ -184,19 +182,32 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
 
 _PAIR = Pair.__struct_fields__
 _POSTGRES_KINDS = dict.fromkeys(_PAIR, "text") | {
-    **dict.fromkeys(("fence", "former_version", "credential_version"), "int8"),
-    **dict.fromkeys((name for name in _PAIR if name.endswith("_at")), "float8"),
+    **dict.fromkeys(("fence", "former_version"), "int8"),
+    **dict.fromkeys((name for name in _PAIR if name == "at" or name.endswith("_at")), "float8"),
     **dict.fromkeys(("access", "grant"), "bytea"),
 }
+# asyncpg looks long at each item of an array, so the columns of texts go as one text each, split there: they hold ids
+# and JSON, and so no control character (RFC 8259 section 7). An empty item stands for NULL.
+_JOINED = frozenset({"environment_id", "id", "scopes", "kept", "entry_id", "entry_data"})
+_JOINED |= {name for name in _PAIR if name.startswith("read_")}
+_BREAK = "\x1f"
+
+
+def _postgres_column(name: str, at: int) -> str:
+    if name in _JOINED:
+        return f"string_to_array(${at}::text, chr({ord(_BREAK)}), '')"
+    return f"${at}::{_POSTGRES_KINDS[name]}[]"
+
+
 _OURS = "a.fence = q.fence AND a.credential_version = q.former_version AND a.status = 'active'"
 # The sweep's index names `look_at`: it stays where it is, if that is early enough, and the row touches no index.
 _NEW = """
     status = 'active', reason = NULL, detail = NULL, expires_at = q.expires_at,
     grant_expires_at = q.grant_expires_at, consent_ends_at = q.consent_ends_at, refresh_at = q.refresh_at,
     sweep_at = q.sweep_at, look_at = CASE WHEN a.look_at <= q.sweep_at THEN a.look_at ELSE q.sweep_at END,
-    refreshed_at = q.refreshed_at, retry_at = NULL, failures = 0, refusals = 0,
+    refreshed_at = q.at, retry_at = NULL, failures = 0, refusals = 0,
     warning = q.warning,
-    intent_at = NULL, intent_print = NULL, credential_version = q.credential_version, updated_at = q.updated_at,
+    intent_at = NULL, intent_print = NULL, credential_version = q.former_version + 1, updated_at = q.at,
     version = a.version + 1, lease_owner = NULL, lease_until = NULL
 """
 _ENTRY = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
@@ -211,7 +222,7 @@ _READ = """
 """
 _POSTGRES_SETTLE = f"""
 WITH q AS (
-    SELECT * FROM unnest({", ".join(f"${at}::{_POSTGRES_KINDS[name]}[]" for at, name in enumerate(_PAIR, 1))})
+    SELECT * FROM unnest({", ".join(_postgres_column(name, at) for at, name in enumerate(_PAIR, 1))})
         WITH ORDINALITY AS q({", ".join(f'"{name}"' for name in _PAIR)}, place)
 ), ours AS (
     SELECT q.*, a.ctid AS spot FROM q JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
@@ -222,7 +233,7 @@ WITH q AS (
         {_NEW}
     FROM ours AS q WHERE a.ctid = q.spot AND {_OURS}
     RETURNING q.place, a.environment_id, q.entry_id, a.id, a.connection_id, a.user_id, a.organization_id, a.role,
-        q.entry_at, q.entry_data, q.scopes, q.read_entry_id, q.read_key_id, q.read_name, q.read_request_id
+        q.at, q.entry_data, q.scopes, q.read_entry_id, q.read_key_id, q.read_name, q.read_request_id
 ), door AS MATERIALIZED (
     SELECT w.*, c.provider_slug, c.scopes::text AS asked,
         CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
@@ -240,11 +251,11 @@ WITH q AS (
         AND (d.required IS NULL OR w.scopes::jsonb @> d.required)
 ), logged AS (
     INSERT INTO entries ({_ENTRY})
-    SELECT environment_id, entry_id, entry_at, 'token.refreshed', 'system', '', id, connection_id, user_id,
+    SELECT environment_id, entry_id, at, 'token.refreshed', 'system', '', id, connection_id, user_id,
         organization_id, '', entry_data::json
     FROM read
     UNION ALL
-    SELECT environment_id, read_entry_id, entry_at, 'credential.read', 'api_key', read_key_id, id, connection_id,
+    SELECT environment_id, read_entry_id, at, 'credential.read', 'api_key', read_key_id, id, connection_id,
         user_id, '', read_request_id, data
     FROM read WHERE provider_slug IS NOT NULL
 )
@@ -271,7 +282,7 @@ FROM q WHERE a.environment_id = q.environment_id AND a.id = q.id AND q.place IN 
 """  # noqa: S608
 _SQLITE_SETTLE_LOG = f"""{_SQLITE_PAIR}
 INSERT INTO entries ({_ENTRY})
-SELECT a.environment_id, q.entry_id, q.entry_at, 'token.refreshed', 'system', '', a.id, a.connection_id, a.user_id,
+SELECT a.environment_id, q.entry_id, q.at, 'token.refreshed', 'system', '', a.id, a.connection_id, a.user_id,
     a.organization_id, '', q.entry_data
 FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
 WHERE q.place IN (SELECT value FROM json_each(:ours))
@@ -290,7 +301,7 @@ WHERE q.place IN (SELECT value FROM json_each(:ours)) AND {_READ}
 """  # noqa: S608
 _SQLITE_READS_LOG = f"""{_SQLITE_PAIR}
 INSERT INTO entries ({_ENTRY})
-SELECT a.environment_id, q.read_entry_id, q.entry_at, 'credential.read', 'api_key', q.read_key_id, a.id,
+SELECT a.environment_id, q.read_entry_id, q.at, 'credential.read', 'api_key', q.read_key_id, a.id,
     a.connection_id, a.user_id, '', q.read_request_id, json_object('connection', q.read_name, 'method', a.method)
 FROM q CROSS JOIN accounts AS a ON a.environment_id = q.environment_id AND a.id = q.id
 WHERE q.place IN (SELECT value FROM json_each(:reads))
@@ -339,5 +350,9 @@ class SettlePairs:
 
     async def on_postgres(self, raw: Any) -> dict[int, Written]:
         columns = zip(*map(msgspec.structs.astuple, self.pairs), strict=True)
-        rows = await raw.fetch(_POSTGRES_SETTLE, *columns)
+        asked = [
+            _BREAK.join([item or "" for item in column]) if name in _JOINED else column
+            for name, column in zip(_PAIR, columns, strict=True)
+        ]
+        rows = await raw.fetch(_POSTGRES_SETTLE, *asked)
         return {place: Written(provider, asked) for place, provider, asked in rows}

@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.Double(), nullable=True),
         sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_accounts")),
-        postgresql_with={"fillfactor": 70},
+        postgresql_with={"fillfactor": 60},
     )
     op.create_index(
         "ix_accounts_owner",
@@ -72,8 +72,8 @@ def upgrade() -> None:
         "accounts",
         ["consent_ends_at"],
         unique=False,
-        sqlite_where=sa.text("notice_at IS NULL"),
-        postgresql_where=sa.text("notice_at IS NULL"),
+        sqlite_where=sa.text("notice_at IS NULL AND consent_ends_at IS NOT NULL"),
+        postgresql_where=sa.text("notice_at IS NULL AND consent_ends_at IS NOT NULL"),
     )
     op.create_index("ix_accounts_look_at", "accounts", ["look_at"], unique=False)
     op.create_index(
