@@ -253,7 +253,8 @@ async def test_a_packed_answer_comes_back_unpacked_though_nobody_asked_for_it(co
 
 
 @pytest.mark.parametrize(
-    ("coding", "body"), [("gzip", gzip.compress(PACKED, mtime=0)[:-9]), ("br", PACKED), ("gzip, gzip", gzip.compress(PACKED, mtime=0))]
+    ("coding", "body"),
+    [("gzip", gzip.compress(PACKED, mtime=0)[:-9]), ("br", PACKED), ("gzip, gzip", gzip.compress(PACKED, mtime=0))],
 )
 async def test_an_answer_that_cannot_be_unpacked_means_reply_lost(coding: str, body: bytes) -> None:
     async with serving(replying(coding, body)) as server, outbound() as client:
