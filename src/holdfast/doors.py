@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from holdfast import telemetry
 from holdfast.api.bearers import Bearers
+from holdfast.api.call_lane import CallLane
 from holdfast.api.proxying import ProxyDoor
 from holdfast.api.rate import RateLimiter
 from holdfast.api.scalekit import ScalekitDoor
@@ -28,8 +29,8 @@ from holdfast.scrape import Scrape
 
 
 def open_doors(rooms: Rooms) -> ASGIApp:
-    """Return the whole server as one ASGI app: the token read's lane; the proxy, as its bodies are streamed; the API
-    doors, as their calls are the many; then the pages, and the sandbox in development."""
+    """Return the whole server as one ASGI app: the lanes of token reads and of proxied calls; the proxy, as its bodies
+    are streamed; the API doors, as their calls are the many; then the pages, and the sandbox in development."""
     limiter = RateLimiter(rooms.config.requests_per_minute, rooms.clock)
     parts = workos_parts(rooms, limiter)
     workos, scalekit = WorkosDoor(parts), ScalekitDoor(_scalekit_parts(rooms, limiter))
@@ -42,7 +43,7 @@ def open_doors(rooms: Rooms) -> ASGIApp:
         calls=RateLimiter(rooms.config.proxy_calls_per_minute, rooms.clock),
         fallback=scalekit.app(operations),
     )
-    lane = workos.lane(operations, proxy)
+    lane = workos.lane(operations, proxy, CallLane(proxy))
     return Traced(lane) if telemetry.is_on() else lane
 
 

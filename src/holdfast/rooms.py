@@ -250,7 +250,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
             per_origin=config.proxy_connections,
             tls=_trust(config),
         ),
-        Ledger(database, clock),
+        Ledger(database),
         clock,
         per_account=config.proxy_calls_per_account,
         most_wait=config.proxy_max_wait,

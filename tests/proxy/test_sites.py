@@ -147,7 +147,7 @@ async def test_a_site_found_for_a_former_credential_is_not_kept_for_a_new_one(ma
             await release.wait()
             return await super().find(*found)
 
-    sites = house.holdfast.proxy._credentials._sites
+    sites = house.holdfast.proxy.credentials._sites
     slow = Slow(sites._database, sites._factory)
     before = await house.stored(upstream.account)
     effective = await house.holdfast.database.transact(lambda tx: house.connections.effective(tx, upstream.connection))

@@ -28,9 +28,15 @@ JSON_HEADERS = (
 COUNTED = "holdfast.counted"
 """In a request's scope: the key that this request has been counted for already."""
 WHOLE = "holdfast.whole"
-"""In a request's scope, where the server offers it: sends a 200 whole, given the scope, the header lines and the body.
-Tells whether it did; if not, the reply goes the ordinary way."""
-Whole = Callable[[Scope, bytes, bytes], bool]
+"""In a request's scope, where the server offers it: sends a reply whole. Tells whether it did; if not, the reply goes
+the ordinary way."""
+
+
+class Whole(Protocol):
+    def __call__(self, scope: Scope, headers: bytes, body: bytes, status: int = 200, /) -> bool:
+        """Send these header lines, which are to be trusted and name the body's length, and the body, to who asked for
+        something else than a HEAD. `status` is one that may have a body."""
+        ...
 
 
 @runtime_checkable

@@ -31,6 +31,10 @@ UPSTREAM_STATUS = b"x-holdfast-upstream-status"
 REQUEST_ID = b"x-holdfast-request-id"
 _WAIT = re.compile(r"\d{1,4}(?:\.\d{1,3})?")
 
+COUNTED = "holdfast.call"
+"""In a request's scope: the key that the call has been counted for already, and how long it has to wait, if it has to.
+"""
+
 Headers = Mapping[bytes, bytes]
 
 
@@ -96,8 +100,8 @@ class ProxyDoor:
         calls: RateLimiter,
         fallback: ASGIApp,
     ) -> None:
-        self._proxy, self._shapes, self._fallback = proxy, shapes, fallback
-        self._bearers = bearers
+        self.proxy, self._shapes, self._fallback = proxy, shapes, fallback
+        self.bearers = bearers
         self._limiter, self._calls = limiter, calls
         self._name, self._number = "prx_" + ids.new_id(), itertools.count(1)
 
@@ -107,66 +111,90 @@ class ProxyDoor:
             await self._fallback(scope, receive, send)
             return
         path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        for shape in self._shapes:
-            if shape.takes(path):
-                break
-        else:
+        shape = self.shape_of(path)
+        if shape is None:
             await self._fallback(scope, receive, send)
             return
         if kind == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "the proxy carries no websockets"})
             return
-        request_id = f"{self._name}_{next(self._number)}"  # a new ULID for each would cost as much as all its headers
-        scope[telemetry.ROUTE] = shape.template
         asked: Asked | None = None
+        call = Incoming(scope, path, self.next_id())
         try:
-            call = Incoming(scope, path, request_id)
             _check_protocol(call)
-            await self._identify(call)
+            await self._identify(call, scope.get(COUNTED))
             asked = shape.read(call)
-            answered = await self._forward(call, asked, receive)
+            body = Body(receive)
+            asked = await body.into(asked, call.headers)
         except CallerGone:
             return
         except Exception as error:
-            await _refuse(scope, send, await shape.render(error, asked), error, request_id)
+            await _refuse(scope, send, await shape.render(error, asked), error, call.request_id)
             return
-        await answered.stream(send, shape.upstream_status, request_id)
+        await self.forward(shape, asked, self.proxy.call(asked), Watch(body), scope, send)
 
-    async def _identify(self, call: Incoming) -> None:
+    def shape_of(self, raw_path: str) -> Shape | None:
+        for shape in self._shapes:
+            if shape.takes(raw_path):
+                return shape
+        return None
+
+    def next_id(self) -> str:
+        return f"{self._name}_{next(self._number)}"  # a new ULID for each would cost as much as all its headers
+
+    async def forward(
+        self,
+        shape: Shape,
+        asked: Asked,
+        answer: Awaitable[Answered],
+        watch: "Watch",
+        scope: Scope,
+        send: Send,
+    ) -> None:
+        """Pass on what is answered, or say what went wrong."""
+        scope[telemetry.ROUTE] = shape.template
+        try:
+            stream = _Stream(await watch.over(answer), watch)
+        except CallerGone:
+            watch.end()
+            return
+        except BaseException as error:
+            watch.end()
+            if not isinstance(error, Exception):
+                raise
+            await _refuse(scope, send, await shape.render(error, asked), error, asked.request_id)
+            return
+        await stream.stream(send, shape.upstream_status, asked.request_id)
+
+    def take(self, principal: Principal) -> float | None:
+        """Count a call. Return None if it may go ahead, else the seconds to wait."""
+        wait = self._limiter.take(principal.key_id)
+        return self._calls.take(principal.environment_id) if wait is None else wait
+
+    async def _identify(self, call: Incoming, counted: "tuple[str, float | None] | None") -> None:
         """Find out whose call it is. A key that was met before is believed until the credential's read has checked
         it; whatever does not come to that read calls `confirm`."""
         found = bearers_of(call.pairs)
-        believed = self._bearers.recall(found)
+        believed = self.bearers.recall(found)
         if believed is None:
-            call.principal = await self._bearers.authenticate(found)
+            call.principal = await self.bearers.authenticate(found)
         else:
             call.principal = believed
-            call.confirm = lambda: self._bearers.authenticate(found)
-        wait = self._limiter.take(call.principal.key_id)
-        if wait is None:
-            wait = self._calls.take(call.principal.environment_id)
+            call.confirm = lambda: self.bearers.authenticate(found)
+        was_counted = counted is not None and counted[0] == call.principal.key_id
+        wait = counted[1] if counted is not None and was_counted else self.take(call.principal)
         if wait is not None:
             raise TooMany("too many calls: slow down", retry_after=wait)
 
-    async def _forward(self, call: Incoming, asked: Asked, receive: Receive) -> "_Stream":
-        body = _Body(receive)
-        asked = await body.into(asked, call.headers)
-        watch = _Watch(body)
-        try:
-            return _Stream(await watch.over(self._proxy.call(asked)), watch)
-        except BaseException:
-            watch.end()
-            raise
 
-
-class _Body:
+class Body:
     """The request's body, read piece by piece."""
 
     __slots__ = ("is_read", "receive")
 
-    def __init__(self, receive: Receive) -> None:
-        self.receive, self.is_read = receive, False
+    def __init__(self, receive: Receive, *, is_read: bool = False) -> None:
+        self.receive, self.is_read = receive, is_read
 
     async def into(self, asked: Asked, headers: Headers) -> Asked:
         """Return the call with its body: kept if it is short and its length is known, else streamed."""
@@ -195,18 +223,18 @@ class _Body:
                 return
 
 
-class _Watch:
+class Watch:
     """Notices that the caller has hung up, while the provider is waited for or answers at length."""
 
     __slots__ = ("_answered", "_body", "_call", "_loop", "_task", "_timer", "is_gone")
 
-    def __init__(self, body: _Body) -> None:
+    def __init__(self, body: Body, after: float = WATCH_SECONDS) -> None:
         self._body, self._loop = body, asyncio.get_running_loop()
         self._call: asyncio.Task[object] | None = None
         self._answered: Answered | None = None
         self._task: asyncio.Task[None] | None = None
         self.is_gone = False
-        self._timer = self._loop.call_later(WATCH_SECONDS, self._look)
+        self._timer = self._loop.call_later(after, self._look)
 
     async def over(self, call: Awaitable[Answered]) -> Answered:
         """Wait for the reply's head. Raises CallerGone if nobody is there any more to take it."""
@@ -247,7 +275,7 @@ class _Stream:
 
     __slots__ = ("_answered", "_watch")
 
-    def __init__(self, answered: Answered, watch: _Watch) -> None:
+    def __init__(self, answered: Answered, watch: Watch) -> None:
         self._answered, self._watch = answered, watch
 
     async def stream(self, send: Send, upstream_status: tuple[bytes, ...], request_id: str) -> None:

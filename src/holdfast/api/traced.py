@@ -53,10 +53,10 @@ class _Said:
             self._note(message["headers"])
         await self._send(message)
 
-    def _send_whole(self, scope: Scope, headers: bytes, body: bytes) -> bool:
-        sent: bool = self._whole is not None and self._whole(scope, headers, body)
+    def _send_whole(self, scope: Scope, headers: bytes, body: bytes, status: int = 200) -> bool:
+        sent: bool = self._whole is not None and self._whole(scope, headers, body, status)
         if sent:
-            self.status = 200
+            self.status = status
             self._note(line.split(b": ", 1) for line in headers.split(b"\r\n") if b": " in line)
         return sent
 

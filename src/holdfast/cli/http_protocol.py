@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from holdfast.api.dispatch import WHOLE, AtOnce
@@ -97,7 +97,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     before it was whole is nobody's any more, and counts as nothing."""
     _in_head = True
     _head_bytes = 0
-    _default: tuple[object, bytes] = (None, b"")
+    _default: tuple[object, bytes, bytes] = (None, b"", b"")
     _head_ends: asyncio.TimerHandle | None = None
     _held: RequestResponseCycle | None = None
     """A request that waits for its body, to be given to `_at_once`."""
@@ -254,8 +254,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._spare = None
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
-    def _send_whole(self, scope: Scope, headers: bytes, body: bytes) -> bool:
-        """Send a 200 with these header lines, ours and to be trusted, in one piece: what uvicorn's `send` does
+    def _send_whole(self, scope: Scope, headers: bytes, body: bytes, status: int = 200) -> bool:
+        """Send a reply with these header lines, which are to be trusted, in one piece: what uvicorn's `send` does
         with a head and a body. Leaves to it whatever is not as usual: a reply begun, pipelining, a connection to
         be closed or one that takes nothing just now."""
         cycle = self.cycle
@@ -267,17 +267,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
         transport: Corked = self.transport  # type: ignore[assignment]
-        transport.write_through(b"".join((self._status_line(), headers, b"\r\n", body)))
+        transport.write_through(b"".join((self._status_line(status), headers, b"\r\n", body)))
         cycle.on_response()
         return True
 
-    def _status_line(self) -> bytes:
-        """Return the status line of a 200 and the server's own headers: a new list each second, for the date in it."""
+    def _status_line(self, status: int) -> bytes:
+        """Return the status line and the server's own headers: a new list each second, for the date in it."""
         default = self.server_state.default_headers
         if self._default[0] is not default:
             lines = b"".join(name + b": " + value + b"\r\n" for name, value in default)
-            self._default = default, b"HTTP/1.1 200 OK\r\n" + lines
-        return self._default[1]
+            self._default = default, STATUS_LINE[200] + lines, lines
+        return self._default[1] if status == 200 else STATUS_LINE[status] + self._default[2]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

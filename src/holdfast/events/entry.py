@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from holdfast.events.names import Action
 
 
@@ -33,3 +35,38 @@ class Entry:
     organization_id: str = ""
     request_id: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """An Entry of what happens thousands of times a second, flat: made in a third of the time. Its fields are the
+    table's columns in their order."""
+
+    environment_id: str
+    id: str
+    at: float
+    action: str
+    actor_kind: str
+    actor_id: str
+    account_id: str
+    connection_id: str
+    user_id: str
+    organization_id: str
+    request_id: str
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Line":
+        return cls(
+            entry.environment_id,
+            entry.id,
+            entry.at,
+            entry.action.value,
+            entry.actor.kind,
+            entry.actor.id,
+            entry.account_id,
+            entry.connection_id,
+            entry.user_id,
+            entry.organization_id,
+            entry.request_id,
+            dict(entry.data),
+        )

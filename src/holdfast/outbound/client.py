@@ -205,6 +205,9 @@ class _Answer:
             self.let_go(whole=False)
             self._settle()
 
+    def told(self) -> None:
+        """Nothing: it is taken when it is whole."""
+
     def expire(self) -> None:
         self.abort(ReplyLost(f"{self._host} took too long to answer."))
 

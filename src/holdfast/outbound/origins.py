@@ -68,6 +68,11 @@ class Origins:
             self._sweeping.cancel()
             self._sweeping = None
 
+    def rested(self, target: Target) -> Wire | None:
+        """Return a connection to the target that is there already and takes no other request, if there is one."""
+        pool = self._pools.get((target.scheme, target.host, target.port))
+        return None if pool is None else pool.resting()
+
     async def connected(self, target: Target, loop: asyncio.AbstractEventLoop, until: float | None = None) -> Wire:
         """Return a connection to the target that is open and takes no other request. Raises Blocked and NotSent."""
         key = (target.scheme, target.host, target.port)

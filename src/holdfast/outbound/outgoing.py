@@ -30,24 +30,19 @@ def written(request: Outgoing) -> bytes:
     target = request.target
     usual = 443 if target.scheme == "https" else 80
     host = target.host if target.port == usual else f"{target.host}:{target.port}"
-    parts = [request.method.encode("ascii", "replace"), b" ", request.path, b" HTTP/1.1\r\nHost: ", host.encode()]
-    lines = 3
-    for name, value in request.headers:
-        parts += (b"\r\n", name, b": ", value)
-        lines += 1
+    first = b"%b %b HTTP/1.1" % (request.method.encode("ascii", "replace"), request.path)
+    lines = [first, b"Host: " + host.encode(), *[b"%b: %b" % pair for pair in request.headers]]
     body = request.body
     if isinstance(body, bytes):
-        parts.append(b"\r\nContent-Length: %d" % len(body))
-        lines += 1
+        lines.append(b"Content-Length: %d" % len(body))
     elif body is not None:
-        framing = b"\r\nTransfer-Encoding: chunked" if request.length is None else b""
-        parts.append(framing or b"\r\nContent-Length: %d" % (request.length or 0))
-        lines += 1
-    parts.append(b"\r\n\r\n")
-    head = b"".join(parts)
+        chunked = b"Transfer-Encoding: chunked"
+        lines.append(chunked if request.length is None else b"Content-Length: %d" % request.length)
+    lines += (b"", b"")
+    head, ends = b"\r\n".join(lines), len(lines) - 1
     # As many line ends as we wrote, and no more: whatever a value may hold, it cannot begin a line of its own.
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head or not request.path.startswith(b"/"):
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head or not request.path.startswith(b"/"):
         raise Blocked("The request's path or one of its headers holds a character that is not allowed there.")
-    if head.count(b" ", 0, head.find(b"\r")) != 2:
+    if first.count(b" ") != 2:
         raise Blocked("The request line holds a space too many.")
     return head

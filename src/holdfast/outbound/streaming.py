@@ -11,7 +11,7 @@ from holdfast import telemetry
 from holdfast.outbound.errors import ReplyLost
 from holdfast.outbound.origins import Origins, Resolver
 from holdfast.outbound.outgoing import Outgoing, written
-from holdfast.outbound.wire import Exchange
+from holdfast.outbound.wire import Exchange, Wire
 
 _TICK = 0.25
 """How often the time limits are looked at, in seconds: one look for all exchanges, in place of a timer for each."""
@@ -64,20 +64,28 @@ class Streaming:
             note.set(status=exchange.status)
             return exchange
 
+    def begin(self, request: Outgoing) -> Exchange | None:
+        """Send at once, over a connection that is at rest, and return the exchange, whose `heard` is still to be set.
+
+        For a request whose body is None or bytes. None = nothing was sent: there is no such connection. Raises Blocked.
+        """
+        head = written(request)
+        wire = self._origins.rested(request.target)
+        if wire is None:
+            return None
+        exchange = self._exchange(wire, asyncio.get_running_loop(), is_head=request.method == "HEAD")
+        try:
+            wire.begin(exchange, head + request.body if request.body else head)
+        except BaseException:
+            exchange.close()
+            raise
+        return exchange
+
     async def _sent(self, request: Outgoing) -> Exchange:
         head = written(request)
         loop = asyncio.get_running_loop()
         wire = await self._origins.connected(request.target, loop)
-        exchange = Exchange(
-            wire,
-            loop,
-            is_head=request.method == "HEAD",
-            deadline=loop.time() + self._total_timeout,
-            tell=self._active.discard,
-        )
-        self._active.add(exchange)
-        if self._ticking is None:
-            self._ticking = loop.call_later(_TICK, self._tick, loop)
+        exchange = self._exchange(wire, loop, is_head=request.method == "HEAD")
         body = request.body
         try:
             if body is None or isinstance(body, bytes):
@@ -89,6 +97,19 @@ class Streaming:
         except BaseException:
             exchange.close()
             raise
+        return exchange
+
+    def _exchange(self, wire: Wire, loop: asyncio.AbstractEventLoop, *, is_head: bool) -> Exchange:
+        exchange = Exchange(
+            wire,
+            loop,
+            is_head=is_head,
+            deadline=loop.time() + self._total_timeout,
+            tell=self._active.discard,
+        )
+        self._active.add(exchange)
+        if self._ticking is None:
+            self._ticking = loop.call_later(_TICK, self._tick, loop)
         return exchange
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:

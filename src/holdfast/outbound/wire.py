@@ -18,6 +18,8 @@ MOST_HEAD_BYTES = 65_536
 MOST_HELD = 262_144
 """Bytes of a reply's body held for a slow taker before reading stops; what arrives with the last of it comes on top."""
 
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -50,6 +52,10 @@ class Taker(Protocol):
 
     def abort(self, error: HoldfastError) -> None: ...
 
+    def told(self) -> None:
+        """All that one read brought has been handed over."""
+        ...
+
 
 class Exchange:
     """One request's reply, taken as it arrives. `close` must be called once, whatever happened."""
@@ -64,6 +70,7 @@ class Exchange:
         "deadline",
         "error",
         "headers",
+        "heard",
         "is_head",
         "loop",
         "pump",
@@ -81,6 +88,9 @@ class Exchange:
         self.error: HoldfastError | None = None
         self.touched = loop.time()
         self.pump: asyncio.Task[None] | None = None
+        self.heard: Callable[[Exchange], None] | None = None
+        """Called once in place of waking somebody: when the reply's head is there, with all that came in one read with
+        it, or when the exchange has failed. For whoever has no task that could wait."""
         self._wire: Wire | None = wire
         self._chunks: list[bytes] = []
         self._held = 0
@@ -113,9 +123,12 @@ class Exchange:
         """Return the body if it is `most` bytes at the most, and leave it to be taken; else None."""
         while not self.complete and self.error is None and self._held <= most:
             await self._news()
-        if not self.complete or self._held > most:
-            return None
-        self._chunks = [b"".join(self._chunks)] if self._held else []
+        return self.all() if self.complete and self._held <= most else None
+
+    def all(self) -> bytes:
+        """Return what has arrived of the body and was not taken, and leave it to be taken."""
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
         return self._chunks[0] if self._chunks else b""
 
     def abort(self, error: HoldfastError) -> None:
@@ -124,6 +137,7 @@ class Exchange:
             self.error = error
             self._let_go(whole=False)
             self._wake()
+            self.told()
 
     def close(self) -> None:
         """Let go of it: an unfinished one takes its connection down."""
@@ -154,6 +168,12 @@ class Exchange:
             wire.leave(whole=whole)
 
     # What the wire reports
+
+    def told(self) -> None:
+        heard = self.heard
+        if heard is not None and (self.ready or self.error is not None):
+            self.heard = None
+            heard(self)
 
     def head(self, status: int, headers: Pairs) -> None:
         self.status, self.headers, self.ready = status, headers, True
@@ -270,6 +290,7 @@ class Wire(asyncio.Protocol):
             self._home.settled(self, whole=False)
         elif self._until_end and error is None:
             exchange.end(reusable=False)
+            exchange.told()
         elif not self._heard and self.exchanges > 1:
             exchange.abort(ConnectionStale(f"{self._host} closed the connection without an answer."))
         else:
@@ -297,9 +318,9 @@ class Wire(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ValueError):
             exchange.abort(ReplyLost(f"{self._host} answered with something that is not HTTP/1.1."))
             self.shut()
-            return
         if not exchange.ready and self._head_bytes > MOST_HEAD_BYTES:
             exchange.abort(ReplyLost(f"{self._host} answered with headers of more than {MOST_HEAD_BYTES} bytes."))
+        exchange.told()  # not from within the parser: what it leads to may use this connection again
 
     # httptools
 
@@ -322,8 +343,11 @@ class Wire(asyncio.Protocol):
         # What one read brings may be mostly body; only then are the headers counted one by one.
         if self._head_bytes > MOST_HEAD_BYTES and _size(self._headers) > MOST_HEAD_BYTES:
             raise ValueError("too many headers")
-        framed = any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
-        self._until_end = not framed and status not in (204, 304)
+        framed = status in (204, 304)
+        for name, _ in self._headers:
+            if name in _FRAMING:
+                framed = True
+        self._until_end = not framed
         exchange.head(status, self._headers)
         if exchange.is_head:  # the parser would wait for the body that a HEAD's Content-Length tells of
             exchange.end(reusable=False)

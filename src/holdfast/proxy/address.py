@@ -33,6 +33,8 @@ def check_path(path: str, *, encoded_slash: bool = False) -> None:
     Raises BadAddress for an absolute or network-path reference, `.` and `..` however they are written, backslashes,
     control characters, and encoded slashes unless the provider is known to take them.
     """
+    if ":" not in path and len(path) <= LONGEST and _PLAIN.fullmatch(path):
+        return
     if len(path) > LONGEST:
         raise BadAddress(f"the path may hold {LONGEST} characters at most")
     if not path.startswith("/"):

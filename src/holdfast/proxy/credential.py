@@ -22,7 +22,9 @@ from holdfast.proxy.sites import Sites, lacks_site, named_site
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
-from holdfast.tokens import Ask, Inactive, PlainAsk, PlainReader, Refreshed, Refresher, TokenReader
+from holdfast.tokens import Ask, Inactive, Live, PlainAsk, PlainReader, Refreshed, Refresher, TokenReader
+from holdfast.tokens.plain import Answered
+from holdfast.tokens.store import Found
 from holdfast.vault import Vault
 
 _ALL: tuple[Method, ...] = ("oauth", "api_key", "client_credentials")
@@ -84,25 +86,44 @@ class Credentials:
         except HoldfastError:
             return None
 
-    async def _plainly(self, asked: Asked) -> Held | None:
+    def plain_ask(self, asked: Asked) -> PlainAsk | None:
+        """Return the plain read of the credential, if it may be one."""
         name, owner = asked.connection, asked.owner
         if name is None or asked.account_id is not None or owner.kind != "user" or owner.organization_id:
             return None
         principal = asked.principal
-        if (principal.environment_id, name) in self._intricate:
+        if asked.confirm is None or (principal.environment_id, name) in self._intricate:
             return None
-        live = await self._plain.read(
-            PlainAsk(principal.environment_id, principal.key_id, name, owner.user_id, None, asked.request_id)
-        )
-        if live is None:
+        return PlainAsk(principal.environment_id, principal.key_id, name, owner.user_id, None, asked.request_id)
+
+    def begin(self, ask: PlainAsk, answered: Answered) -> None:
+        """Read, for whoever does not wait: see `PlainReader.begin`, and `held_of` for what comes of it."""
+        self._plain.begin(ask, answered)
+
+    def held_of(self, asked: Asked, ask: PlainAsk, found: Found) -> Held | None:
+        """Return the credential that was found, opened with the keys in memory; None if its calls need more than that.
+
+        Raises CannotOpen, after which `opened_of` may do better."""
+        return self._held(asked, self._plain.open(ask, found))
+
+    async def opened_of(self, asked: Asked, ask: PlainAsk, found: Found) -> Held | None:
+        """As `held_of`, with keys that another process has made, too. Raises CannotOpen."""
+        return self._held(asked, await self._plain.opened(ask, found))
+
+    async def _plainly(self, asked: Asked) -> Held | None:
+        ask = self.plain_ask(asked)
+        return None if ask is None else self._held(asked, await self._plain.read(ask))
+
+    def _held(self, asked: Asked, live: Live | None) -> Held | None:
+        if live is None or asked.connection is None:
             return None
         outlet = self._shared_outlet(live.provider)
         if outlet is None:
             if len(self._intricate) >= _MOST_INTRICATE:
                 self._intricate.clear()
-            self._intricate.add((principal.environment_id, name))
+            self._intricate.add((asked.principal.environment_id, asked.connection))
             return None
-        return Held(live.secret, outlet, owner, live.account_id, name)
+        return Held(live.secret, outlet, asked.owner, live.account_id, asked.connection)
 
     def _shared_outlet(self, provider: Provider) -> Outlet | None:
         known = self._outlets.get(provider.slug)

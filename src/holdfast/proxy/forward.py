@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from msgspec import structs
 
 from holdfast import metrics, telemetry
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
-from holdfast.events import Action, Entry
+from holdfast.events import Action
+from holdfast.events.entry import Line
 from holdfast.ids import new_id
 from holdfast.outbound import ConnectionStale, Exchange, Outgoing, Streaming
 from holdfast.outbound.wire import Pairs
@@ -24,6 +24,7 @@ from holdfast.proxy.outlet import Destination, Outlet, carried, destination, des
 
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe by RFC 9110 section 9.2.1: sent again where a kept connection turns out to have been closed."""
+_CALLED = Action.PROXY_CALLED.value
 FUTILE_SECONDS = 60.0
 """For how long an account is not renewed again on a 401, after a renewed token was answered 401 too."""
 _MOST_FUTILE = 10_000
@@ -34,7 +35,7 @@ class Answered:
 
     __slots__ = ("_close", "exchange", "headers", "received", "status")
 
-    def __init__(self, exchange: Exchange, headers: Pairs, close: "_Close") -> None:
+    def __init__(self, exchange: Exchange, headers: Pairs, close: "Close") -> None:
         self.exchange, self.headers, self.status = exchange, headers, exchange.status
         self.received = 0
         self._close = close
@@ -49,6 +50,10 @@ class Answered:
         piece = await self.exchange.take()
         self.received += len(piece)
         return piece
+
+    def all(self) -> bytes:
+        """Return the body of a reply that is whole; it can still be taken."""
+        return self.exchange.all()
 
     def abort(self, error: HoldfastError) -> None:
         """Break off: whoever takes is told why."""
@@ -71,13 +76,13 @@ class Proxy:
         most_wait: float,
         allow_private: bool,
     ) -> None:
-        self._credentials, self._streaming, self._ledger, self._clock = credentials, streaming, ledger, clock
+        self.credentials, self.streaming, self._ledger, self._clock = credentials, streaming, ledger, clock
         self._per_account, self._most_wait, self._allow_private = per_account, most_wait, allow_private
         self._running: dict[str, int] = {}
         self._futile: dict[str, float] = {}
 
     async def close(self) -> None:
-        await self._streaming.close()
+        await self.streaming.close()
         await self._ledger.drain(5.0)
 
     async def settled(self) -> None:
@@ -97,57 +102,78 @@ class Proxy:
             return answered
 
     async def _call(self, asked: Asked, note: telemetry.Note) -> Answered:
+        headers = self.checked(asked)
+        held = await self.credentials.hold(asked)
+        there = self.destination(asked, held)
+        note.set(account=held.account_id, provider=held.outlet.provider.slug, host=there.target.host)
+        return await self.sent(asked, held, there, headers)
+
+    def checked(self, asked: Asked) -> dict[bytes, bytes]:
+        """Return the headers that go along. Raises what is to be said before a credential is touched."""
         if asked.url is None:
-            check_path(asked.path, encoded_slash=True)  # what no provider takes, before a credential is touched
+            check_path(asked.path, encoded_slash=True)  # what no provider takes
             check_query(asked.query)
         headers = onward(asked.headers)
         self._ledger.check()
-        held = await self._credentials.hold(asked)
-        there = (
-            destination(held.outlet, asked.path, asked.query)
-            if asked.url is None
-            else destination_of(held.outlet, asked.url, allow_private=self._allow_private)
-        )
-        note.set(account=held.account_id, provider=held.outlet.provider.slug, host=there.target.host)
-        close = self._enter(asked, held, there)
+        return headers
+
+    def destination(self, asked: Asked, held: Held) -> Destination:
+        if asked.url is None:
+            return destination(held.outlet, asked.path, asked.query)
+        return destination_of(held.outlet, asked.url, allow_private=self._allow_private)
+
+    async def sent(self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes]) -> Answered:
+        """Send what was asked with a credential whose read is on record. Raises as `call`."""
+        close = Close(self, asked, held, there)
+        self.enter(held.account_id)
+        return await self.heard(close, headers, None)
+
+    async def heard(self, close: "Close", headers: dict[bytes, bytes], begun: Exchange | None) -> Answered:
+        """Return the reply of a call that was entered, of which an exchange may be under way already."""
         try:
-            exchange, held = await self._exchange(close.counted(asked), held, there, headers)
+            exchange, held = await self._exchange(close.counted(close.asked), close.held, close.there, headers, begun)
         except BaseException as error:
             close.write(0, 0, error.code if isinstance(error, HoldfastError) else "cancelled")
             raise
+        return self.answered(close, held, exchange)
+
+    def answered(self, close: "Close", held: Held, exchange: Exchange) -> Answered:
         secret = held.secret.reveal().encode()
         return Answered(exchange, backward(exchange.headers, status=exchange.status, secret=secret), close)
 
-    def _enter(self, asked: Asked, held: Held, there: Destination) -> "_Close":
-        running = self._running.get(held.account_id, 0)
+    def is_full(self, account_id: str) -> bool:
+        return self._running.get(account_id, 0) >= self._per_account
+
+    def enter(self, account_id: str) -> None:
+        """Count a call of this account. Raises TooMany over its cap."""
+        running = self._running.get(account_id, 0)
         if running >= self._per_account:
             raise TooMany(
                 f"{running} calls of this account are under way already", code="too_many_calls", retry_after=1.0
             )
-        self._running[held.account_id] = running + 1
-        return _Close(self, asked, held, there)
+        self._running[account_id] = running + 1
 
-    def leave(self, account_id: str, entry: Entry) -> None:
+    def leave(self, account_id: str, line: Line) -> None:
         running = self._running.get(account_id, 1) - 1
         if running > 0:
             self._running[account_id] = running
         else:
             self._running.pop(account_id, None)
-        self._ledger.add(entry)
+        self._ledger.add(line)
 
     async def _exchange(
-        self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes]
+        self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes], begun: Exchange | None
     ) -> tuple[Exchange, Held]:
         renewed = waited = False
         while True:
-            exchange = await self._send(asked, held, there, headers)
+            exchange, begun = await self._send(asked, held, there, headers, begun), None
             try:
                 if await self._has_ended(held, exchange):
                     fresh = None
                     if renewed:
                         self._note_futile(held.account_id)
                     elif self._may_renew(held.account_id):
-                        fresh = await self._credentials.renewed(asked, held)
+                        fresh = await self.credentials.renewed(asked, held)
                     renewed = True
                     if fresh is not None and asked.repeatable and _leads_there(fresh.outlet, held.outlet, there):
                         exchange.close()
@@ -167,19 +193,25 @@ class Proxy:
                 exchange.close()
                 raise
 
-    async def _send(self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes]) -> Exchange:
+    async def _send(
+        self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes], begun: Exchange | None
+    ) -> Exchange:
+        request = self.request(asked, held, there, headers)
+        try:
+            return await (self.streaming.send(request) if begun is None else _begun(begun))
+        except ConnectionStale:
+            if asked.method not in _REPEATABLE_METHODS or not asked.repeatable:
+                raise
+            return await self.streaming.send(request)
+
+    def request(self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes]) -> Outgoing:
+        """Return the call with its credential, as it goes out. Raises Unprocessable."""
         going = dict(headers)
         path = carried(held.outlet, there, going, held.secret)
         going.setdefault(b"user-agent", b"Holdfast")
         if held.outlet.looks_inside or b"accept-encoding" not in going:
             going[b"accept-encoding"] = b"identity"  # nothing is unpacked here, and this caller did not ask for packing
-        request = Outgoing(asked.method, there.target, path, list(going.items()), asked.body, asked.length)
-        try:
-            return await self._streaming.send(request)
-        except ConnectionStale:
-            if asked.method not in _REPEATABLE_METHODS or not asked.repeatable:
-                raise
-            return await self._streaming.send(request)
+        return Outgoing(asked.method, there.target, path, list(going.items()), asked.body, asked.length)
 
     async def _has_ended(self, held: Held, exchange: Exchange) -> bool:
         status, outlet = exchange.status, held.outlet
@@ -190,6 +222,13 @@ class Proxy:
         body = await exchange.whole(signals.MOST_LOOKED_AT) if _is_short(exchange) else None
         return signals.says_ended(outlet.provider, status, body)
 
+    def is_final(self, asked: Asked, held: Held, exchange: Exchange) -> bool:
+        """Tell whether a reply that is there is the caller's for certain, with nothing left to look into."""
+        status, outlet = exchange.status, held.outlet
+        if status == 401 or outlet.looks_inside or asked.wait > 0:
+            return False
+        return status < 400 or not signals.says_ended(outlet.provider, status, None)
+
     def _may_renew(self, account_id: str) -> bool:
         until = self._futile.get(account_id)
         return until is None or until <= time.monotonic()
@@ -199,49 +238,45 @@ class Proxy:
             self._futile.clear()
         self._futile[account_id] = time.monotonic() + FUTILE_SECONDS
 
-    def entry(self, close: "_Close", status: int, received: int, outcome: str) -> Entry:
-        now, asked, held = self._clock.now(), close.asked, close.held
+    def line(self, close: "Close", status: int, received: int, seconds: float, outcome: str) -> Line:
+        asked, held = close.asked, close.held
         data: dict[str, object] = {
             "connection": held.connection,
             "method": asked.method[:32],
             "host": close.there.target.host,
             "path": shown(close.there.path),
             "status": status or None,
-            "ms": round((time.monotonic() - close.began) * 1000, 1),
+            "ms": round(seconds * 1000, 1),
             "sent": close.sent,
             "received": received,
         }
         if outcome:
             data["outcome"] = outcome
-        return Entry(
-            environment_id=asked.principal.environment_id,
-            id=new_id(now),
-            at=now,
-            action=Action.PROXY_CALLED,
-            actor=asked.principal.actor(),
-            account_id=held.account_id,
-            connection_id=held.connection_id,
-            user_id=held.owner.user_id,
-            organization_id=held.owner.organization_id,
-            request_id=asked.request_id,
-            data=data,
+        actor, now = asked.principal.actor(), self._clock.now()
+        return Line(
+            asked.principal.environment_id,
+            new_id(now),  # its time is looked for
+            now,
+            _CALLED,
+            actor.kind,
+            actor.id,
+            held.account_id,
+            held.connection_id,
+            held.owner.user_id,
+            held.owner.organization_id,
+            asked.request_id,
+            data,
         )
 
 
-@dataclass(slots=True)
-class _Close:
+class Close:
     """What the closing entry will say, and that it is written once."""
 
-    proxy: Proxy
-    asked: Asked
-    held: Held
-    there: Destination
-    began: float = 0.0
-    sent: int = 0
-    written: bool = False
+    __slots__ = ("asked", "began", "held", "proxy", "sent", "there", "written")
 
-    def __post_init__(self) -> None:
-        self.began = time.monotonic()
+    def __init__(self, proxy: Proxy, asked: Asked, held: Held, there: Destination) -> None:
+        self.proxy, self.asked, self.held, self.there = proxy, asked, held, there
+        self.began, self.sent, self.written = time.monotonic(), 0, False
 
     def counted(self, asked: Asked) -> Asked:
         """Return the call with its body counted as it goes."""
@@ -261,8 +296,18 @@ class _Close:
         if not self.written:
             self.written = True
             metrics.PROXY_CALLS.add(f"{status // 100}xx" if status and not outcome else "failed")
-            metrics.PROXY_SECONDS.note(time.monotonic() - self.began)
-            self.proxy.leave(self.held.account_id, self.proxy.entry(self, status, received, outcome))
+            seconds = time.monotonic() - self.began
+            metrics.PROXY_SECONDS.note(seconds)
+            self.proxy.leave(self.held.account_id, self.proxy.line(self, status, received, seconds, outcome))
+
+
+async def _begun(exchange: Exchange) -> Exchange:
+    try:
+        await exchange.begun()
+    except BaseException:
+        exchange.close()
+        raise
+    return exchange
 
 
 def _leads_there(fresh: Outlet, former: Outlet, there: Destination) -> bool:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from holdfast.clock import Clock
 from holdfast.errors import Unavailable
-from holdfast.events import Entry
 from holdfast.events import store as log
+from holdfast.events.entry import Line
 from holdfast.storage import Database
 from holdfast.storage.engine import is_refused
 
@@ -26,9 +25,11 @@ MOST_KEPT = 20_000
 
 
 class Ledger:
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
-        self._kept: list[Entry] = []
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: list[Line] = []
+        self._tried = 0
+        """So many of the first were tried to be written before, and may have been."""
         self._writing: asyncio.Task[None] | None = None
 
     def check(self) -> None:
@@ -36,8 +37,8 @@ class Ledger:
         if len(self._kept) >= MOST_KEPT:
             raise Unavailable("the log cannot be written just now, and no call is made without it", retry_after=5.0)
 
-    def add(self, entry: Entry) -> None:
-        self._kept.append(entry)
+    def add(self, line: Line) -> None:
+        self._kept.append(line)
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._write())
 
@@ -52,27 +53,29 @@ class Ledger:
             while self._kept:
                 await asyncio.sleep(pause)
                 batch = self._kept[:MOST_AT_ONCE]
+                again, self._tried = self._tried > 0, max(self._tried, len(batch))
                 try:
-                    await self._append(batch)
+                    await self._database.direct(log.Appending(batch, again))
                 except Exception as error:
                     _log.error("proxy_entries_not_written", waiting=len(self._kept), error=type(error).__name__)
                     if is_refused(error):  # one of them is to blame, and the others must not wait for it
-                        del self._kept[: len(batch)]
+                        self._forget(batch)
                         await self._one_by_one(batch)
                     else:
                         pause = min(5.0, pause * 2)
                 else:
-                    del self._kept[: len(batch)]
+                    self._forget(batch)
                     pause = PAUSE_SECONDS
         finally:
             self._writing = None
 
-    async def _one_by_one(self, batch: Sequence[Entry]) -> None:
-        for entry in batch:
-            try:
-                await self._append([entry])
-            except Exception as error:
-                _log.error("proxy_entry_lost", request_id=entry.request_id, error=type(error).__name__)
+    def _forget(self, batch: Sequence[Line]) -> None:
+        del self._kept[: len(batch)]
+        self._tried = max(0, self._tried - len(batch))
 
-    async def _append(self, batch: Sequence[Entry]) -> None:
-        await self._database.direct(log.Appending(batch))
+    async def _one_by_one(self, batch: Sequence[Line]) -> None:
+        for line in batch:
+            try:
+                await self._database.direct(log.Appending([line], again=True))
+            except Exception as error:
+                _log.error("proxy_entry_lost", request_id=line.request_id, error=type(error).__name__)

@@ -79,7 +79,7 @@ WITH door AS MATERIALIZED (
     SELECT g.place - 1 AS door, k.environment_id, k.id AS key_id, c.id AS connection_id, c.name, c.provider_slug,
         c.scopes::text AS asked,
         CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
-        ('{{"connection":' || to_json(c.name) || ',"method":' || to_json(c.method) || '}}')::json AS data
+        ('{{"connection":' || to_json(c.name)::text || ',"method":' || to_json(c.method)::text || '}}')::json AS data
     FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g({", ".join(_DOORS)}, place)
     JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name

@@ -1,19 +1,23 @@
 """On PostgreSQL the entries of token reads and proxied calls are hashed by the database: to the same bytes as here."""
 
+import itertools
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
 from holdfast.events import Actor, Entry
 from holdfast.events import store as log
+from holdfast.events.entry import Line
 from holdfast.events.names import Action
 from holdfast.events.sealing import store
-from holdfast.events.sealing.seal import entry_hash
+from holdfast.events.sealing.seal import entry_hash, joined
 from holdfast.ids import new_id
 from holdfast.storage import Database, open_database
 from holdfast.storage.migrations import migrate
 from tests.parts.postgres import Postgres
 
+ENVIRONMENTS = ("E" * 26, "F" * 26, "A" * 26)
+_number = itertools.count()
 ODD = ["user_1", "", 'a"b', "a\\b", "ünï ☃ 😀", "tab\tnew\nline\r\b\f", "\x01\x1f\x7f", "</script>", "a, b : c", "'"]
 READS = [{"connection": name, "method": "oauth"} for name in ("github", "my-crm_2", "x.y")]
 NAMES = [{"connection": name, "method": "oauth"} for name in ("a b", 'q"', "gïthub", "/\\\n")]
@@ -33,8 +37,14 @@ CALLS = [
     CALL | {"path": "", "ms": 0.1, "status": 599, "sent": 7},
     CALL | {"path": 'a"b'},
     CALL | {"path": "a\\b"},
-    CALL | {"path": "/ü"},
     CALL | {"path": "/\x7f\n"},
+    CALL | {"path": ["a", "b"]},
+    CALL | {"told": 'x"'},
+    CALL | {"ms": -1.5},
+    CALL | {"ms": 12},
+    CALL | {"ms": 12.25},
+    CALL | {"sent": None},
+    CALL | {"sent": [1, 2]},
     CALL | {"ms": 1e22},
     CALL | {"status": None, "outcome": "not_sent"},
 ]
@@ -52,7 +62,7 @@ async def database(postgres: Postgres) -> AsyncIterator[Database]:
 
 def _entry(at: float, user: str, data: Mapping[str, object], **other: object) -> Entry:
     said = {
-        "environment_id": "E" * 26,
+        "environment_id": ENVIRONMENTS[next(_number) % len(ENVIRONMENTS)],
         "id": new_id(),
         "at": at,
         "action": Action.CREDENTIAL_READ,
@@ -81,14 +91,18 @@ async def test_what_the_database_hashes_is_what_is_hashed_here(database: Databas
         _entry(5.0, "u", {}, action=Action.PROXY_CALLED),
     ]
     written_otherwise = [_entry(at, user, data) for at in times for user in ODD for data in [*READS, *CALLS, {}]]
-    await database.direct(log.Appending([*frequent[:50], *others, *frequent[50:]]))
+    here = [*frequent[:50], *others, *frequent[50:]]
+    await database.direct(log.Appending([*map(Line.of, here)]))
     await database.transact(lambda tx: log.append(tx, *written_otherwise))
 
-    made = [*frequent, *others, *written_otherwise]
-    rows = await database.transact(lambda tx: store.new(tx, -1, 2**62, 10_000))
-    found = {one.id: one for one in map(store.hashed, rows)}
-    assert [one.id for one in made if found[one.id].hash != entry_hash(one)] == []
-    assert sorted(found) == sorted(one.id for one in made)
-    positions = [one.position for one in map(store.hashed, rows)]
-    assert positions == sorted(positions)
-    assert {row[1] for row in rows if len(row) == 4} == {one.id for one in frequent}
+    made = [*here, *written_otherwise]
+    runs, rows = await database.transact(lambda tx: store.new(tx, -1, 2**62, 10_000))
+    found = {
+        run.environment_id: dict(zip(run.ids, run.hashes, strict=True))
+        for run in joined(runs, [*map(store.hashed, rows)])
+    }
+    for environment_id in ENVIRONMENTS:
+        theirs = {one.id: entry_hash(one) for one in made if one.environment_id == environment_id}
+        assert list(found[environment_id]) == list(theirs), "in the log's order"
+        assert [one for one in theirs if found[environment_id][one] != theirs[one]] == []
+    assert {one for run in runs for one in run.ids} == {one.id for one in frequent}

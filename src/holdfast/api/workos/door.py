@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from holdfast.api.dispatch import Dispatcher, ErrorTail
+from holdfast.api.dispatch import AtOnce, Dispatcher, ErrorTail
 from holdfast.api.document import openapi
 from holdfast.api.operations import Operation
 from holdfast.api.workos.accounts import AccountOperations
@@ -58,9 +58,9 @@ class WorkosDoor:
             fallback=fallback,
         )
 
-    def lane(self, operations: Dispatcher, rest: ASGIApp) -> ASGIApp:
+    def lane(self, operations: Dispatcher, rest: ASGIApp, beside: AtOnce) -> ASGIApp:
         """Return what is to be asked before all else: the token read's own lane. `rest` leads to `operations`."""
-        return TokenLane(operations, self._parts, rest)
+        return TokenLane(operations, self._parts, rest, beside)
 
     def not_found(self) -> ASGIApp:
         """Return the application for addresses that nobody serves."""

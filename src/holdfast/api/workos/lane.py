@@ -15,7 +15,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast import ids, metrics, telemetry
-from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, Dispatcher, Whole
+from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, AtOnce, Dispatcher, Whole
 from holdfast.api.workos.inputs import Vend
 from holdfast.api.workos.outputs import AccessToken, TokenReply
 from holdfast.api.workos.parts import Parts
@@ -40,8 +40,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TokenLane:
-    def __init__(self, operations: Dispatcher, parts: Parts, rest: ASGIApp | None = None) -> None:
-        """`rest` gets whatever is no plain token read; None = the operations themselves."""
+    def __init__(
+        self, operations: Dispatcher, parts: Parts, rest: ASGIApp | None = None, beside: AtOnce | None = None
+    ) -> None:
+        """`rest` gets whatever is no plain token read; None = the operations themselves. `beside` is offered at once
+        what is not this lane's."""
+        self._beside = beside
         self.operations, self._plain = operations, parts.plain
         self._rest = operations if rest is None else rest
         self._recall, self._limiter = parts.keys.recall, parts.limiter
@@ -50,7 +54,7 @@ class TokenLane:
         self._template = operations.template(OPERATION)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if WANTED in scope or not self.wants(scope):
+        if WANTED in scope or not self._is_read(scope):
             await self._rest(scope, receive, send)
             return
         scope[telemetry.ROUTE] = self._template
@@ -60,6 +64,10 @@ class TokenLane:
         await self._finish(scope, receive, send, first, ask, self._plain.read)
 
     def wants(self, scope: Scope) -> bool:
+        """As `AtOnce.wants`, for this lane and the one beside it."""
+        return self._is_read(scope) or (self._beside is not None and self._beside.wants(scope))
+
+    def _is_read(self, scope: Scope) -> bool:
         """Tell whether it may be a plain token read by a key that is believed; such a request is counted."""
         slug = self._slug(scope)
         key = None if slug is None else self._key(scope)
@@ -70,6 +78,8 @@ class TokenLane:
 
     def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
         """As `AtOnce.begin`."""
+        if WANTED not in scope:
+            return self._beside is not None and self._beside.begin(scope, body, otherwise)
         ask = _ask(body, *scope[WANTED])
         if ask is None:
             return False

@@ -54,6 +54,31 @@ class Hashed(NamedTuple):
     hash: bytes
 
 
+class Run(NamedTuple):
+    """New entries of one environment, in the log's order."""
+
+    environment_id: str
+    ids: Sequence[str]
+    hashes: Sequence[bytes]
+    positions: Sequence[int]
+
+
+def joined(runs: Sequence[Run], others: Sequence[Hashed]) -> list[Run]:
+    """Return the runs, one to an environment, with the other entries in their places."""
+    found = {run.environment_id: run for run in runs}
+    by_environment: dict[str, list[Hashed]] = {}
+    for entry in others:
+        by_environment.setdefault(entry.environment_id, []).append(entry)
+    for environment_id, entries in by_environment.items():
+        rows = [(entry.position, entry.id, entry.hash) for entry in entries]
+        if environment_id in found:
+            run = found[environment_id]
+            rows += zip(run.positions, run.ids, run.hashes, strict=True)
+        positions, ids, hashes = zip(*sorted(rows), strict=True)
+        found[environment_id] = Run(environment_id, ids, hashes, positions)
+    return list(found.values())
+
+
 def entry_hash(entry: Entry) -> bytes:
     """Return the SHA-256 of all that an entry says."""
     return hash_of(
@@ -81,10 +106,9 @@ def hash_of(*said: object) -> bytes:
     return hashlib.sha256(_canonical.encode((FORMAT, *said))).digest()
 
 
-def seal_on(head: Head, environment_id: str, entries: Sequence[Hashed], at: float) -> Seal:
+def seal_on(head: Head, run: Run, at: float) -> Seal:
     """Return the seal of these entries, in this order, behind the chain's end."""
-    ids = tuple(entry.id for entry in entries)
-    hashes = tuple(entry.hash for entry in entries)
+    environment_id, ids, hashes = run.environment_id, tuple(run.ids), tuple(run.hashes)
     number, total = head.number + 1, head.total + len(ids)
     return Seal(
         environment_id=environment_id,

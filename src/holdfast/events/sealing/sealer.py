@@ -7,11 +7,11 @@ from holdfast.clock import Clock
 from holdfast.events import store as log
 from holdfast.events.order import SEALED, Order
 from holdfast.events.sealing import store
-from holdfast.events.sealing.seal import Hashed, seal_on
+from holdfast.events.sealing.seal import Hashed, Run, joined, seal_on
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 
-MOST_ENTRIES = {"postgresql": 2048, "sqlite": 1024}
+MOST_ENTRIES = {"postgresql": 4096, "sqlite": 1024}
 """Of a seal: enough to share its transactions among, few enough that neither the event loop nor SQLite's one writer is
 held long."""
 HASHED_AT_ONCE = 128
@@ -47,17 +47,18 @@ class Sealer:
         up_to = self._settled
         if up_to <= self._read_to:
             return False
-        rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, self._most))
-        found: list[Hashed] = []
+        runs, rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, self._most))
+        hashed: list[Hashed] = []
         for start in range(0, len(rows), HASHED_AT_ONCE):
-            found += map(store.hashed, rows[start : start + HASHED_AT_ONCE])
+            hashed += map(store.hashed, rows[start : start + HASHED_AT_ONCE])
             await asyncio.sleep(0)
+        found = joined(runs, hashed)
         if not found:
             self._read_to = up_to
             return not fresh
         expected, self._cursor = self._cursor, -1  # should the transaction fail, or its answer be lost
         self._cursor = self._read_to = await self._database.transact(lambda tx: self._add(tx, expected, found))
-        if len(found) < self._most:
+        if sum(len(run.ids) for run in found) < self._most:
             return not fresh
         self._full_looks += 1
         if self._full_looks % SUMMARIZE_EVERY == 0:
@@ -69,17 +70,14 @@ class Sealer:
         while await self.look():
             pass
 
-    def _add(self, tx: Tx, expected: int, found: Sequence[Hashed]) -> int:
+    def _add(self, tx: Tx, expected: int, found: Sequence[Run]) -> int:
         """Add a seal to each environment's chain; return where the cursor stands, -1 if another sealer is at it."""
         cursor = log.take_cursor(tx, SEALED)
         if cursor is None or cursor.position != expected:
             return cursor.position if cursor else -1
-        by_environment: dict[str, list[Hashed]] = {}
-        for entry in found:
-            by_environment.setdefault(entry.environment_id, []).append(entry)
         now = self._clock.now()
-        for environment_id, entries in by_environment.items():
-            store.add_seal(tx, seal_on(store.head(tx, environment_id), environment_id, entries, now))
-        last = found[-1]
-        log.move_cursor(tx, SEALED, log.Cursor(last.position, last.environment_id, last.id))
-        return last.position
+        for run in found:
+            store.add_seal(tx, seal_on(store.head(tx, run.environment_id), run, now))
+        last = max(found, key=lambda run: run.positions[-1])
+        log.move_cursor(tx, SEALED, log.Cursor(last.positions[-1], last.environment_id, last.ids[-1]))
+        return last.positions[-1]

@@ -1,16 +1,17 @@
 """The tables of seals, checkpoints and the keys that sign them; and new entries, read for hashing alone:
 as plain rows, since records built of them would be most of what sealing costs."""
 
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.util import await_only
 
 from holdfast.events.sealing.checkpoint import Checkpoint, SigningKey
-from holdfast.events.sealing.seal import FORMAT, Hashed, Head, Seal, canonical, hash_of
+from holdfast.events.sealing.seal import FORMAT, Hashed, Head, Run, Seal, canonical, hash_of
 from holdfast.storage.tables import Blob, Column, Count, Table, Text, Time, Ulid, environment_key, metadata
 from holdfast.vault import Sealed
 from holdfast.vault.store import SealedColumn
@@ -47,6 +48,8 @@ checkpoint_keys = Table(
     Column("secret", Blob, nullable=False),
     Column("created_at", Time, nullable=False),
 )
+T = TypeVar("T", str, bytes)
+
 SEALED = (SealedColumn(checkpoint_keys.c.secret, "checkpoint_key"),)
 _ID, _HASH = 26, 32
 LONGEST_KEPT = 200
@@ -67,33 +70,53 @@ _POSTGRES_HASHED = f"""SELECT environment_id, id, arrival, CASE WHEN {_FREQUENT}
     || ',"' || action || '","' || actor_kind || '",' || to_json(actor_id)::text || ',"' || account_id || '","'
     || connection_id || '",' || to_json(user_id)::text || ',' || to_json(organization_id)::text
     || ',' || to_json(request_id)::text || ',' || data::text || ']', 'UTF8')) END
+    AS hash
 FROM entries WHERE arrival > $1 AND arrival <= $2 ORDER BY arrival LIMIT $3"""  # noqa: S608
+# A row to an environment: thousands of rows would each cost this process as much as their hashes.
+_POSTGRES_RUNS = f"""WITH fresh AS MATERIALIZED ({_POSTGRES_HASHED})
+SELECT environment_id, string_agg(id, '') FILTER (WHERE hash IS NOT NULL), string_agg(hash, ''::bytea),
+    string_agg(int8send(arrival), ''::bytea) FILTER (WHERE hash IS NOT NULL),
+    min(arrival) FILTER (WHERE hash IS NULL), max(arrival) FILTER (WHERE hash IS NULL)
+FROM fresh GROUP BY environment_id"""  # noqa: S608
 _POSTGRES_OTHERS = f"""SELECT {_SAID}, data::text, arrival FROM entries
 WHERE arrival > $1 AND arrival <= $2 AND NOT ({_FREQUENT}) ORDER BY arrival LIMIT $3"""  # noqa: S608
-_DONE = len(Hashed._fields)
 
 
-def new(tx: Connection, after: int, up_to: int, limit: int) -> Sequence[Any]:
-    """Return up to `limit` entries of all environments behind a position, as rows for `hashed`."""
+def new(tx: Connection, after: int, up_to: int, limit: int) -> tuple[list[Run], Sequence[Any]]:
+    """Return up to `limit` entries of all environments behind a position: those that were hashed where they are, and
+    the others as rows for `hashed`."""
     if tx.dialect.name == "sqlite":
         raw: Any = tx.connection.driver_connection
-        rows: list[Any] = raw.execute(_SQLITE, (after, up_to, limit)).fetchall()
-        return rows
+        return [], raw.execute(_SQLITE, (after, up_to, limit)).fetchall()
     # While the table is small or has just grown, the planner would rather read it through than trust a BRIN index.
     tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
     # On the driver's connection, in the transaction that has just begun: SQLAlchemy's rows take as long as the hashes.
     driver: Any = tx.connection.driver_connection
-    found: list[Any] = await_only(driver.fetch(_POSTGRES_HASHED, after, up_to, limit))
-    bare = [row[2] for row in found if row[3] is None]
+    found: list[Any] = await_only(driver.fetch(_POSTGRES_RUNS, after, up_to, limit))
+    bare = [(row[4], row[5]) for row in found if row[4] is not None]
+    others: list[Any] = []
     if bare:
-        whole = {row[12]: row for row in await_only(driver.fetch(_POSTGRES_OTHERS, bare[0] - 1, bare[-1], limit))}
-        found = [row if row[3] is not None else whole[row[2]] for row in found if row[3] is not None or row[2] in whole]
-    return found
+        first, last = min(one[0] for one in bare), max(one[1] for one in bare)
+        others = await_only(driver.fetch(_POSTGRES_OTHERS, first - 1, last, limit))
+    return [_run(*row[:4]) for row in found if row[1] is not None], others
+
+
+def _run(environment_id: str, ids: str, hashes: bytes, arrivals: bytes) -> Run:
+    positions = struct.unpack(f">{len(arrivals) // 8}q", arrivals)
+    run = Run(environment_id, _cut(ids, _ID), _cut(hashes, _HASH), positions)
+    ordered = sorted(positions)
+    if list(positions) != ordered:  # rows are gathered as they come, which nothing promises to be their order
+        place = {position: at for at, position in enumerate(positions)}
+        places = [place[position] for position in ordered]
+        run = Run(environment_id, [run.ids[at] for at in places], [run.hashes[at] for at in places], ordered)
+    return run
+
+
+def _cut(text: T, size: int) -> Sequence[T]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def hashed(row: Any) -> Hashed:
-    if len(row) == _DONE:
-        return Hashed._make(row)
     data = row[11]
     # Reads of one connection say the same in `data`, which would be read and written again for each.
     said = _canonical(data) if len(data) <= LONGEST_KEPT else msgspec.json.decode(data)
@@ -216,8 +239,8 @@ def _seal(row: Row[Any]) -> Seal:
         number=row.number,
         at=row.at,
         total=row.total,
-        entry_ids=tuple(ids[at : at + _ID] for at in range(0, len(ids), _ID)),
-        entry_hashes=tuple(hashes[at : at + _HASH] for at in range(0, len(hashes), _HASH)),
+        entry_ids=tuple(_cut(ids, _ID)),
+        entry_hashes=tuple(_cut(hashes, _HASH)),
         previous=row.previous,
         hash=row.hash,
     )
