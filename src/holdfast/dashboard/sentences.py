@@ -53,7 +53,7 @@ WORDS: Mapping[Action, Words] = {
     Action.CREDENTIAL_READ: Words("reads", "read the credential"),
     Action.CREDENTIAL_REPLACED: Words("accounts", "replaced the credential", "good"),
     Action.PROXY_CALLED: Words("calls", "called {method} {path} through the proxy: {status}"),
-    Action.PROXY_REFUSED: Words("calls", "may not call {method} {path} through the proxy: {why}", "bad"),
+    Action.PROXY_REFUSED: Words("calls", "was refused {method} {path} through the proxy: {why}", "bad"),
     Action.TOKEN_REFRESHED: Words("refreshes", "refreshed the token", "good"),
     Action.TOKEN_REFRESH_FAILED: Words("failures", "could not refresh the token: {detail}", "bad"),
     Action.TOKEN_REFRESH_UNRESOLVED: Words("failures", "does not know yet whether a refresh has arrived", "bad"),
