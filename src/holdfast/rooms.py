@@ -257,7 +257,6 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         clock,
         per_account=config.proxy_calls_per_account,
         most_wait=config.proxy_max_wait,
-        allow_private=config.dev,
     )
     return Rooms(
         config=config,

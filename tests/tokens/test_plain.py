@@ -310,6 +310,24 @@ async def test_the_entry_is_written_as_it_is_hashed(plain: Plain) -> None:
     position = (await database.transact(lambda tx: log.by_ids(tx, read.environment_id, [read.id])))[read.id][0]
     runs, rows = await database.transact(lambda tx: sealing.new(tx, position - 1, position, 1))
     if database.dialect == "postgresql":
-        assert [(*run.ids, *run.hashes) for run in runs] == [(read.id, entry_hash(read))], "hashed where it lies"
+        assert (rows, [list(run.hashes) for run in runs]) == ([], [[entry_hash(read)]]), "it is hashed where it lies"
     else:
         assert [sealing.hashed(row).hash for row in rows] == [entry_hash(read)]
+
+
+async def test_a_connection_with_rules_for_its_calls_has_no_plain_read_for_one(plain: Plain) -> None:
+    account = await plain.account()
+    user, house = account.owner.user_id, plain.house
+
+    async def rule(*rules: str) -> None:
+        changes = Changes(proxy_rules=rules)
+        await house.connections.update(house.environment_id, plain.connection.name, "user", changes, Actor("operator"))
+
+    assert await plain.read(user, proxied=True)
+    await rule("GET /a")
+    before = len(await plain.reads(account))
+    both = await asyncio.gather(*(plain.read(user, proxied=proxied) for proxied in (True, False, True)))
+    assert [live is not None for live in both] == [False, True, False]
+    assert len(await plain.reads(account)) == before + 1, "what was not handed out is not on record"
+    await rule()
+    assert await plain.read(user, proxied=True)

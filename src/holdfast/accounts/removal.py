@@ -14,7 +14,7 @@ from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import OwnerKind
 from holdfast.connections.definitions import provider_entry
-from holdfast.connections.settings import connection_entry
+from holdfast.connections.entries import connection_entry
 from holdfast.errors import NotFound
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log

@@ -39,6 +39,8 @@ class Connection:
     required_scopes: tuple[str, ...] = ()
     enabled: bool = False
     revokes: Revokes = "usual"
+    proxy_rules: tuple[str, ...] = ()
+    """Which calls go through the proxy: see `rules`. None at all = every one; token reads are not concerned."""
     description: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     alert: str | None = None

@@ -24,8 +24,10 @@ from holdfast.connections.connection import (
     effective,
 )
 from holdfast.connections.definitions import define, redefine
+from holdfast.connections.entries import connection_entry
+from holdfast.connections.rules import checked
 from holdfast.errors import Conflict, Invalid, NotFound
-from holdfast.events import Action, Actor, Entry
+from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.providers import custom
 from holdfast.providers import store as provider_store
@@ -55,6 +57,7 @@ class NewConnection:
     enabled: bool = False
     description: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    proxy_rules: Sequence[str] = ()
     definition: Provider | None = None
     """The custom provider to define along with it."""
     draft: bool = False
@@ -71,6 +74,8 @@ class Changes:
     required_scopes: Sequence[str] | None = None
     callback_by_id: bool | None = None
     revokes: Revokes | None = None
+    proxy_rules: Sequence[str] | None = None
+    """Replaces all of them."""
     client: ClientInput | None = None
     definition: Provider | None = None
     config: Mapping[str, str] | None = None
@@ -165,6 +170,7 @@ class Connections:
                 enabled=new.enabled,
                 description=new.description,
                 config=check_config(provider, new.config, scope="integration"),
+                proxy_rules=checked(new.proxy_rules),
                 created_at=now,
                 updated_at=now,
             )
@@ -233,7 +239,7 @@ class Connections:
                 fresh = change.client if change and secret_given else None
                 redefine(tx, environment_id, changes.definition, actor, now, keep=fresh.id if fresh else None)
             store.save(tx, connection)
-            log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now))
+            log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now, before))
             return connection
 
         return await self._database.transact(work)
@@ -375,25 +381,10 @@ def _changed(before: Connection, changes: Changes, now: float) -> Connection:
         values["callback_by_id"] = changes.callback_by_id
     if changes.revokes is not None:
         values["revokes"] = changes.revokes
+    if changes.proxy_rules is not None:
+        values["proxy_rules"] = checked(changes.proxy_rules)
     return replace(before, **values)
 
 
 def _exists(connection: Connection) -> Conflict:
     return Conflict(f"there is a {connection.owner_kind}-owned data integration '{connection.name}' already")
-
-
-def connection_entry(connection: Connection, action: Action, actor: Actor, now: float) -> Entry:
-    return Entry(
-        environment_id=connection.environment_id,
-        id=ids.new_id(now),
-        at=now,
-        action=action,
-        actor=actor,
-        connection_id=connection.id,
-        data={
-            "name": connection.name,
-            "owner_kind": connection.owner_kind,
-            "provider": connection.provider_slug,
-            "enabled": connection.enabled,
-        },
-    )

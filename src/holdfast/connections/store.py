@@ -42,6 +42,7 @@ connections = Table(
     Column("required_scopes", Json, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("revokes", String(8), nullable=False),
+    Column("proxy_rules", Json, nullable=False),
     Column("description", Text),
     Column("config", Json, nullable=False),
     Column("alert", Text),
@@ -343,6 +344,7 @@ def _connection_values(record: Connection) -> dict[str, Any]:
         "required_scopes": list(record.required_scopes),
         "enabled": record.enabled,
         "revokes": record.revokes,
+        "proxy_rules": list(record.proxy_rules),
         "description": record.description,
         "config": dict(record.config),
         "alert": record.alert,
@@ -354,8 +356,8 @@ def _connection_values(record: Connection) -> dict[str, Any]:
 
 
 def _connection(row: Row[Any]) -> Connection:
-    scopes = None if row.scopes is None else tuple(row.scopes)
-    return Connection(**{**row._mapping, "scopes": scopes, "required_scopes": tuple(row.required_scopes)})
+    lists = {"required_scopes": tuple(row.required_scopes), "proxy_rules": tuple(row.proxy_rules)}
+    return Connection(**{**row._mapping, "scopes": None if row.scopes is None else tuple(row.scopes), **lists})
 
 
 def _client_values(record: Client) -> dict[str, Any]:

@@ -53,6 +53,7 @@ WORDS: Mapping[Action, Words] = {
     Action.CREDENTIAL_READ: Words("reads", "read the credential"),
     Action.CREDENTIAL_REPLACED: Words("accounts", "replaced the credential", "good"),
     Action.PROXY_CALLED: Words("calls", "called {method} {path} through the proxy: {status}"),
+    Action.PROXY_REFUSED: Words("calls", "was refused {method} {path} through the proxy: {why}", "bad"),
     Action.TOKEN_REFRESHED: Words("refreshes", "refreshed the token", "good"),
     Action.TOKEN_REFRESH_FAILED: Words("failures", "could not refresh the token: {detail}", "bad"),
     Action.TOKEN_REFRESH_UNRESOLVED: Words(
@@ -99,8 +100,9 @@ WORDS: Mapping[Action, Words] = {
 }
 _OTHERWISE = {
     (Action.ADMINISTRATOR_INVITED, "withdrawn"): "took back the invitation of {email} as {role}",
+    (Action.CONNECTION_UPDATED, "proxy_rules"): "changed the connection {name} and which calls may go through it",
 }
-"""Entries that say something else where this member of their data is true."""
+"""Entries that say something else where this member of their data is there, and not false."""
 _LONGEST = 200
 
 
@@ -116,7 +118,7 @@ def sentence(entry: Entry) -> str:
         told["what"] = told["what"].replace("_", " ")
     said = WORDS[entry.action].sentence
     for (action, member), otherwise in _OTHERWISE.items():
-        if action is entry.action and entry.data.get(member):
+        if action is entry.action and entry.data.get(member) not in (None, False):
             said = otherwise
     text = said.format_map(told)
     return " ".join(text.split()).rstrip(":. ").removesuffix("()").strip()

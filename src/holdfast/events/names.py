@@ -29,6 +29,8 @@ class Action(StrEnum):
     CREDENTIAL_REPLACED = "credential.replaced"
 
     PROXY_CALLED = "proxy.called"
+    PROXY_REFUSED = "proxy.refused"
+    """No rule of the connection lets the call through: nothing was sent."""
 
     TOKEN_REFRESHED = "token.refreshed"  # noqa: S105  (a name, not a secret)
     TOKEN_REFRESH_FAILED = "token.refresh_failed"  # noqa: S105

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import structs
 
-from holdfast.accounts import Owner
+from holdfast.accounts import Account, Owner
 from holdfast.accounts import store as account_store
 from holdfast.connections import Connections
 from holdfast.connections import store as connection_store
@@ -17,7 +17,8 @@ from holdfast.proxy import signals
 from holdfast.proxy.address import BadAddress
 from holdfast.proxy.asked import Asked
 from holdfast.proxy.errors import AuthorizationRequired
-from holdfast.proxy.outlet import Outlet, is_plain, outlet_of
+from holdfast.proxy.outlet import Destination, Outlet, destination, destination_of, is_plain, outlet_of
+from holdfast.proxy.permission import NotAllowed, check
 from holdfast.proxy.sites import Sites, lacks_site, named_site
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
@@ -72,7 +73,9 @@ class Credentials:
         return await self._read(asked)
 
     async def renewed(self, asked: Asked, held: Held) -> Held | None:
-        """Renew a credential that the provider does not take any more. None if that is not possible."""
+        """Renew a credential that the provider does not take any more. None if that is not possible.
+
+        Raises NotAllowed where the connection has got rules meanwhile that hold the call back."""
         environment_id = asked.principal.environment_id
         await self._vault.ready(environment_id)
         account = await self._database.transact(lambda tx: account_store.get(tx, environment_id, held.account_id))
@@ -83,8 +86,30 @@ class Credentials:
             return None
         try:
             return await self._read(structs.replace(asked, account_id=held.account_id, owner=held.owner))
+        except NotAllowed:
+            raise
         except HoldfastError:
             return None
+
+    async def check_again(self, asked: Asked, held: Held) -> None:
+        """Judge a call that was held back for a while by the rules as they are now. Raises NotAllowed."""
+        environment_id = asked.principal.environment_id
+
+        def work(tx: Tx) -> tuple[Account | None, Effective]:
+            connection = self._connections.find(tx, environment_id, held.connection, held.owner.kind)
+            effective = self._connections.effective(tx, connection, held.owner.organization_id)
+            return account_store.get(tx, environment_id, held.account_id), effective
+
+        account, effective = await self._database.transact(work)
+        if account is None:
+            raise NotFound("there is no such connected account", code="connected_account_not_found")
+        check(effective.connection, account, asked, self.destination(held.outlet, asked))
+
+    def destination(self, outlet: Outlet, asked: Asked) -> Destination:
+        """Return where the call goes. Raises BadAddress, HostNotAllowed."""
+        if asked.url is None:
+            return destination(outlet, asked.path, asked.query)
+        return destination_of(outlet, asked.url, allow_private=self._allow_private)
 
     def plain_ask(self, asked: Asked) -> PlainAsk | None:
         """Return the plain read of the credential, if it may be one."""
@@ -94,7 +119,7 @@ class Credentials:
         principal = asked.principal
         if asked.confirm is None or (principal.environment_id, name) in self._intricate:
             return None
-        return PlainAsk(principal.environment_id, principal.key_id, name, owner.user_id, None, asked.request_id)
+        return PlainAsk(principal.environment_id, principal.key_id, name, owner.user_id, None, asked.request_id, True)
 
     def begin(self, ask: PlainAsk, answered: Answered) -> None:
         """Read, for whoever does not wait: see `PlainReader.begin`, and `held_of` for what comes of it."""
@@ -145,16 +170,29 @@ class Credentials:
                 account_id=asked.account_id,
                 methods=_ALL,
                 request_id=asked.request_id,
+                permit=lambda effective, account: self._permit(asked, effective, account),
             )
         )
         if isinstance(found, Inactive):
             raise AuthorizationRequired(name, owner, found.why, found.reason, found.detail)
         effective, account = found.effective, found.account
-        values = {**effective.config, **account.config, **account.kept, **named_site(effective.provider, account)}
+        values = _values(effective, account)
         if lacks_site(effective.provider, values):
             values |= await self._sites.find(effective, account, found.secret)
         outlet = self._outlet(effective.provider, values)
+        if effective.connection.proxy_rules:
+            check(effective.connection, account, asked, self.destination(outlet, asked))
         return Held(found.secret, outlet, owner, account.id, name, account.connection_id)
+
+    def _permit(self, asked: Asked, effective: Effective, account: Account) -> None:
+        """Raise NotAllowed before the credential is read. Where it takes the credential to find out at which site the
+        account works, and so the path, what was found is judged, before anything is sent of the call."""
+        if not effective.connection.proxy_rules:
+            return
+        values = _values(effective, account)
+        if not lacks_site(effective.provider, values):
+            outlet = self._outlet(effective.provider, values)
+            check(effective.connection, account, asked, self.destination(outlet, asked))
 
     def _which(self, tx: Tx, asked: Asked) -> tuple[str, Owner]:
         """Return the connection's name and the owner, and make sure that calls go through it before its credential
@@ -207,6 +245,10 @@ class Credentials:
     def _outlet(self, provider: Provider, values: Mapping[str, str]) -> Outlet:
         inside = signals.reads_bodies(provider)
         return outlet_of(provider, values, allow_private=self._allow_private, looks_inside=inside)
+
+
+def _values(effective: Effective, account: Account) -> dict[str, str]:
+    return {**effective.config, **account.config, **account.kept, **named_site(effective.provider, account)}
 
 
 def _fits(asked: Owner, found: Owner) -> bool:

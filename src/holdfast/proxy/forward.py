@@ -20,7 +20,8 @@ from holdfast.proxy.asked import Asked
 from holdfast.proxy.credential import Credentials, Held
 from holdfast.proxy.headers import backward, onward
 from holdfast.proxy.ledger import Ledger
-from holdfast.proxy.outlet import Destination, Outlet, carried, destination, destination_of
+from holdfast.proxy.outlet import Destination, Outlet, carried
+from holdfast.proxy.permission import NotAllowed
 
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe by RFC 9110 section 9.2.1: sent again where a kept connection turns out to have been closed."""
@@ -74,10 +75,9 @@ class Proxy:
         *,
         per_account: int,
         most_wait: float,
-        allow_private: bool,
     ) -> None:
         self.credentials, self.streaming, self._ledger, self._clock = credentials, streaming, ledger, clock
-        self._per_account, self._most_wait, self._allow_private = per_account, most_wait, allow_private
+        self._per_account, self._most_wait = per_account, most_wait
         self._running: dict[str, int] = {}
         self._futile: dict[str, float] = {}
 
@@ -92,9 +92,9 @@ class Proxy:
     async def call(self, asked: Asked) -> Answered:
         """Make the call and return the provider's reply when its head is there, whatever its status.
 
-        Raises before anything was sent: Invalid for an address or header that may not go out, NotProxied,
-        AuthorizationRequired, TooMany over the account's cap, Unauthenticated, NotFound, Conflict, NotSent. Raises
-        ReplyLost where it may have been sent.
+        Raises before anything was sent: Invalid for an address or header that may not go out, NotAllowed by the
+        connection's rules (an entry says so), NotProxied, AuthorizationRequired, TooMany over the account's cap,
+        Unauthenticated, NotFound, Conflict, NotSent. Raises ReplyLost where it may have been sent.
         """
         with telemetry.span("proxy", request=asked.request_id, method=asked.method) as note:
             answered = await self._call(asked, note)
@@ -103,7 +103,11 @@ class Proxy:
 
     async def _call(self, asked: Asked, note: telemetry.Note) -> Answered:
         headers = self.checked(asked)
-        held = await self.credentials.hold(asked)
+        try:
+            held = await self.credentials.hold(asked)
+        except NotAllowed as error:
+            self._note_refused(asked, error)
+            raise
         there = self.destination(asked, held)
         note.set(account=held.account_id, provider=held.outlet.provider.slug, host=there.target.host)
         return await self.sent(asked, held, there, headers)
@@ -118,9 +122,7 @@ class Proxy:
         return headers
 
     def destination(self, asked: Asked, held: Held) -> Destination:
-        if asked.url is None:
-            return destination(held.outlet, asked.path, asked.query)
-        return destination_of(held.outlet, asked.url, allow_private=self._allow_private)
+        return self.credentials.destination(held.outlet, asked)
 
     async def sent(self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes]) -> Answered:
         """Send what was asked with a credential whose read is on record. Raises as `call`."""
@@ -173,7 +175,7 @@ class Proxy:
                     if renewed:
                         self._note_futile(held.account_id)
                     elif self._may_renew(held.account_id):
-                        fresh = await self.credentials.renewed(asked, held)
+                        fresh = await self._renewed(asked, held)
                     renewed = True
                     if fresh is not None and asked.repeatable and _leads_there(fresh.outlet, held.outlet, there):
                         exchange.close()
@@ -187,11 +189,26 @@ class Proxy:
                         waited = True
                         exchange.close()
                         await asyncio.sleep(pause)
+                        await self._check_again(asked, held)
                         continue
                 return exchange, held
             except BaseException:
                 exchange.close()
                 raise
+
+    async def _renewed(self, asked: Asked, held: Held) -> Held | None:
+        try:
+            return await self.credentials.renewed(asked, held)
+        except NotAllowed as error:  # the answer that is there is the caller's; the call is not made again
+            self._note_refused(asked, error)
+            return None
+
+    async def _check_again(self, asked: Asked, held: Held) -> None:
+        try:
+            await self.credentials.check_again(asked, held)
+        except NotAllowed as error:
+            self._note_refused(asked, error)
+            raise
 
     async def _send(
         self, asked: Asked, held: Held, there: Destination, headers: dict[bytes, bytes], begun: Exchange | None
@@ -237,6 +254,34 @@ class Proxy:
         if len(self._futile) >= _MOST_FUTILE:
             self._futile.clear()
         self._futile[account_id] = time.monotonic() + FUTILE_SECONDS
+
+    def _note_refused(self, asked: Asked, error: NotAllowed) -> None:
+        metrics.PROXY_CALLS.add("refused")
+        account, there = error.account, error.there
+        actor, now = asked.principal.actor(), self._clock.now()
+        data = {
+            "connection": error.connection.name,
+            "method": asked.method[:32],
+            "host": there.target.host,
+            "path": shown(there.path),
+            "why": error.why,
+        }
+        self._ledger.add(
+            Line(
+                asked.principal.environment_id,
+                new_id(now),
+                now,
+                Action.PROXY_REFUSED.value,
+                actor.kind,
+                actor.id,
+                account.id,
+                account.connection_id,
+                account.owner.user_id,
+                account.owner.organization_id,
+                asked.request_id,
+                data,
+            )
+        )
 
     def line(self, close: "Close", status: int, received: int, seconds: float, outcome: str) -> Line:
         asked, held = close.asked, close.held
@@ -313,7 +358,8 @@ async def _begun(exchange: Exchange) -> Exchange:
 def _leads_there(fresh: Outlet, former: Outlet, there: Destination) -> bool:
     """Tell whether a renewed credential may go where the former one went: an account that was connected elsewhere
     meanwhile has a token for elsewhere, and for another's data."""
-    return fresh.base == former.base and fresh.fixed == former.fixed and fresh.leads_to(there.target)
+    same = fresh.base == former.base and fresh.base_path == former.base_path and fresh.fixed == former.fixed
+    return same and fresh.leads_to(there.target)
 
 
 def _is_short(exchange: Exchange) -> bool:

@@ -17,9 +17,10 @@ _KEPT_HERE = frozenset(
     b"authorization cookie cookie2 host connection keep-alive te trailer transfer-encoding upgrade content-length"
     b" expect forwarded via x-real-ip true-client-ip cf-connecting-ip http2-settings origin referer x-request-id"
     b" traceparent tracestate baggage x-original-url x-rewrite-url x-http-method-override x-http-method"
-    b" x-method-override".split()
+    b" x-method-override x-original-method".split()
 )
-"""The last ones make some servers act on another path or method than the one that was checked."""
+"""The last ones make some servers act on another path or method than the one that was checked. Servers that hand
+headers on as variables take `_` for `-`, so that either is meant here."""
 _OURS = frozenset(
     b"connection_name connection-name connector identifier connected_account_id connected-account-id user_id"
     b" organization_id x-sdk-version x-api-version".split()
@@ -44,7 +45,8 @@ class BadHeader(Invalid):
 def _goes(name: bytes) -> bool:
     if not _NAME.fullmatch(name):
         raise BadHeader("a header's name is not a word")
-    return name not in _KEPT_HERE and name not in _OURS and not name.startswith(_KEPT_PREFIXES)
+    known = name.replace(b"_", b"-")
+    return known not in _KEPT_HERE and name not in _OURS and not known.startswith(_KEPT_PREFIXES)
 
 
 @lru_cache(maxsize=2048)

@@ -43,6 +43,8 @@ class PlainAsk(NamedTuple):
     user_id: str
     min_ttl: float | None
     request_id: str
+    proxied: bool = False
+    """Whether it is for a call through the proxy: then a connection that has rules for these has no plain read."""
 
 
 class Live(NamedTuple):
@@ -186,16 +188,16 @@ class PlainReader:
     def _reads(self, asks: Sequence[PlainAsk]) -> PlainReads:
         now = self._clock.now()
         entry_ids = ids.new_ids(len(asks), now)
-        doors: dict[tuple[str, str, str], int] = {}
+        doors: dict[tuple[str, str, str, bool], int] = {}
         reads = [
             PlainRead(
-                doors.setdefault((environment_id, key_id, name), len(doors)),
+                doors.setdefault((environment_id, key_id, name, proxied), len(doors)),
                 user_id,
                 min_ttl,
                 entry_id,
                 request_id,
             )
-            for (environment_id, key_id, name, user_id, min_ttl, request_id), entry_id in zip(
+            for (environment_id, key_id, name, user_id, min_ttl, request_id, proxied), entry_id in zip(
                 asks, entry_ids, strict=True
             )
         ]

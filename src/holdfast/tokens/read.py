@@ -1,7 +1,7 @@
 """Reading a token. One transaction finds the account, decides, and writes the read's entry; the credential leaves after
 that is durable, and not before."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from holdfast import metrics
@@ -42,6 +42,9 @@ class Ask:
     request_id: str = ""
     checks_key: bool = False
     """Whether the actor is a key that is only believed so far: it is checked in the transaction that vends."""
+    permit: Callable[[Effective, Account], None] | None = None
+    """Raises if the credential is not to be read for what it is wanted for. Asked in the transaction that vends, with
+    what that sees; what it raises is the caller's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,8 @@ class TokenReader:
                 raise
             return Inactive("not_installed")
         effective = self._connections.effective(tx, connection, ask.owner.organization_id)
+        if ask.permit is not None:
+            ask.permit(effective, account)
         now = self._clock.now()
         if account.status in (Status.PENDING, Status.VERIFYING, Status.REVOKED, Status.SUSPENDED):
             return Inactive("not_installed", account.reason, account.detail or "")

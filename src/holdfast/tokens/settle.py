@@ -15,8 +15,8 @@ from holdfast.accounts.credential import lay_in
 from holdfast.accounts.install import account_entry
 from holdfast.accounts.revocations import Orphan, end_orphan
 from holdfast.connections import store as connection_store
+from holdfast.connections.entries import connection_entry
 from holdfast.connections.provider_client import Outcome
-from holdfast.connections.settings import connection_entry
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.oauth2.replies import TokenGrant

@@ -18,8 +18,10 @@ _TICKS = 4194304
 """2^22 to the second: any time after 2004 is a whole number of them, so that it goes through JSON without rounding."""
 
 # A key in force, and a connection to a built-in provider. A batch has few of these pairs: each is looked up once.
+# A connection with rules for its calls has no plain ones: what this statement sees is what holds, in every process.
 _DOOR = """
     k.revoked_at IS NULL AND c.owner_kind = 'user' AND c.method = 'oauth'
+    AND (NOT g.proxied OR {ruleless})
     AND NOT EXISTS (SELECT 1 FROM custom_providers AS p
         WHERE p.environment_id = c.environment_id AND p.slug = c.provider_slug)
 """
@@ -41,7 +43,7 @@ _PLAIN = f"""
 _ENTRY = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
 _ENTRY += ", request_id, data"
 
-_DOORS = ("environment_id", "key_id", "name")
+_DOORS = ("environment_id", "key_id", "name", "proxied")
 _ASKED = ("door", "user_id", "min_ttl")
 
 
@@ -56,7 +58,7 @@ WITH door AS MATERIALIZED (
     FROM (SELECT key AS door, {_columns(_DOORS)} FROM json_each(:doors)) AS g
     CROSS JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     CROSS JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
-    WHERE {_DOOR})
+    WHERE {_DOOR.format(ruleless="c.proxy_rules = '[]'")})
 SELECT json_group_array(json_array(q.place, a.id, a.credential_version, d.connection_id, d.provider_slug, d.scopes,
     a.scopes, CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access),
     CAST(a.updated_at * {_TICKS} AS INTEGER), json(CASE a.api_config WHEN '{{}}' THEN 'true' ELSE 'false' END)))
@@ -82,25 +84,25 @@ WITH door AS MATERIALIZED (
         c.scopes::text AS asked,
         CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
         ('{{"connection":' || to_json(c.name)::text || ',"method":' || to_json(c.method)::text || '}}')::json AS data
-    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g({", ".join(_DOORS)}, place)
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) WITH ORDINALITY AS g({", ".join(_DOORS)}, place)
     JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
-    WHERE {_DOOR}
+    WHERE {_DOOR.format(ruleless="c.proxy_rules::text = '[]'")}
 ), found AS (
     SELECT q.*, d.*, a.id AS account_id, a.credential_version, a.scopes::text AS granted, a.expires_at, a.warning,
         a.access, a.updated_at, a.api_config::text = '{{}}' AS bare
-    FROM ROWS FROM (json_to_recordset($4::text::json) AS
+    FROM ROWS FROM (json_to_recordset($5::text::json) AS
         (door int8, user_id text, min_ttl float8, entry_id text, request_id text)) WITH ORDINALITY
         AS q({", ".join(_ASKED)}, entry_id, request_id, place)
     JOIN door AS d USING (door)
     CROSS JOIN LATERAL (SELECT x.* FROM accounts AS x
         WHERE x.environment_id = d.environment_id AND x.connection_id = d.connection_id AND x.user_id = q.user_id
             AND x.organization_id = '' AND x.role = 'compatibility' LIMIT 1) AS a
-    WHERE {_PLAIN.format(now="$5::float8", min_ttl="$6::float8")}
+    WHERE {_PLAIN.format(now="$6::float8", min_ttl="$7::float8")}
         AND (d.required IS NULL OR a.scopes::jsonb @> d.required)
 ), logged AS (
     INSERT INTO entries ({_ENTRY})
-    SELECT environment_id, entry_id, $5::float8, 'credential.read', 'api_key', key_id, account_id, connection_id,
+    SELECT environment_id, entry_id, $6::float8, 'credential.read', 'api_key', key_id, account_id, connection_id,
         user_id, '', request_id, data
     FROM found
 )
@@ -110,11 +112,12 @@ SELECT place - 1, account_id, credential_version, provider_slug, asked, granted,
 
 
 class Door(NamedTuple):
-    """Whose key asks, and for a token of which connection."""
+    """Whose key asks, for a token of which connection, and whether for a call through the proxy."""
 
     environment_id: str
     key_id: str
     name: str
+    proxied: bool
 
 
 class PlainRead(msgspec.Struct, frozen=True, gc=False):
@@ -184,7 +187,7 @@ class PlainReads:
             bare,
         ) in rows:
             read = self.reads[place]
-            environment_id, key_id, _ = self.doors[read.door]
+            environment_id, key_id, _, _ = self.doors[read.door]
             logged.append(
                 (
                     environment_id,

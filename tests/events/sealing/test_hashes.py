@@ -39,7 +39,7 @@ CALLS = [
     CALL | {"path": "a\\b"},
     CALL | {"path": "/\x7f\n"},
     CALL | {"path": ["a", "b"]},
-    CALL | {"also": 'x"'},
+    CALL | {"told": 'x"'},
     CALL | {"ms": -1.5},
     CALL | {"ms": 12},
     CALL | {"ms": 12.25},

@@ -130,6 +130,7 @@ class ConnectionPages:
                     required_scopes=_scopes(visit, "required") if connection.method == "oauth" else None,
                     client=client,
                     revokes=next((one for one in REVOKES if one == visit.text("revokes")), None),
+                    proxy_rules=_rules(visit),
                 ),
                 visit.signed_in.administrator.actor(),
             )
@@ -267,6 +268,13 @@ def _scopes(visit: Visit, least: Literal["asked", "required"] = "asked") -> list
     if strange is not None:
         raise _wrong("more_scopes", f"{strange[:40]} is no scope: letters, digits and signs but quotes and backslashes")
     return list(dict.fromkeys([*picked, *typed]))
+
+
+def _rules(visit: Visit) -> list[str] | None:
+    """Return the rules that were typed, one a line; None for a form without them."""
+    if "proxy_rules" not in visit.form:
+        return None
+    return [line for line in visit.text("proxy_rules").splitlines() if line.strip()]
 
 
 _FIELDS = {

@@ -297,6 +297,7 @@ def upgrade() -> None:
         sa.Column("required_scopes", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("revokes", sa.String(length=8), nullable=False),
+        sa.Column("proxy_rules", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("config", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("alert", sa.Text(), nullable=True),
