@@ -40,7 +40,7 @@ def settle(tx: Tx, turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Re
         if grant is not None:
             end_orphan(tx, vault, _orphan(turn, grant), now)
         return Gone()
-    verdict = _beside(current, judge(turn, outcome, vault, now), before, lifts=grant is not None)
+    verdict = _beside(current, judge(turn, outcome, vault, now), before, now, lifts=grant is not None)
     after, version = verdict.account, before.credential_version
     written = account_store.settle(tx, after, fence=turn.fence, credential_version=version)
     if not written and grant is not None:
@@ -64,14 +64,24 @@ def ended(account: Account) -> NeedsReauthorization:
     return NeedsReauthorization(account.reason or Reason.UNUSABLE, account.detail or "")
 
 
-def _beside(current: Account, verdict: Verdict, before: Account, *, lifts: bool) -> Verdict:
+def _beside(current: Account, verdict: Verdict, before: Account, now: float, *, lifts: bool) -> Verdict:
     """Return the verdict next to a status that was set meanwhile. New tokens are kept for the day it is taken back."""
     if current.status is before.status:
         return verdict
     if lifts and current.status is Status.EXPIRED and current.reason in _REFUSED:
-        return verdict
+        return _unproven(verdict, now)
     stands = replace(verdict.account, status=current.status, reason=current.reason, detail=current.detail)
     return Verdict(stands, ended(current), verdict.action)
+
+
+def _unproven(verdict: Verdict, now: float) -> Verdict:
+    """The old refresh token was presented again after us. A provider may have refused just that, or have ended ours
+    with it (RFC 9700 section 4.14.2): nothing of the pair is handed out until it has been refreshed, which is due."""
+    account = verdict.account
+    if account.grant is None:
+        return verdict
+    why = "a late answer brought new tokens, which are refreshed once before they are handed out"
+    return Verdict(replace(account, expires_at=now, refresh_at=now, retry_at=None), RetryAt(now, why), verdict.action)
 
 
 def _overtaken(
