@@ -21,6 +21,12 @@ ALLOWED = 24 * MEGABYTE
 PIECE = bytes(range(256)) * 256
 
 
+def kernel_buffers() -> int:
+    """Return how many bytes the kernel may keep on the way: two connections with two buffers each."""
+    largest = [Path(f"/proc/sys/net/ipv4/tcp_{name}mem").read_text().split()[2] for name in ("r", "w")]
+    return 2 * sum(map(int, largest))
+
+
 def rss(pid: int) -> int:
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
@@ -160,7 +166,7 @@ async def test_a_caller_who_does_not_read_stops_the_provider_from_sending(app: A
     app.capture.behaviour = behave
     before = app.capture.lost
     assert await app.growth(work()) < ALLOWED
-    assert given[0] < ALLOWED  # what the kernel's buffers on the way take, and no more
+    assert given[0] < ALLOWED + kernel_buffers()
     await until(lambda: app.capture.lost == before + 1)
 
 
@@ -182,7 +188,7 @@ async def test_a_provider_that_does_not_read_stops_the_caller_from_sending(app: 
     app.capture.behaviour = behave
     with suppress(httpx2.TransportError):
         assert await app.growth(work()) < ALLOWED
-    assert given[0] < ALLOWED
+    assert given[0] < ALLOWED + kernel_buffers() < SIZE * 10
 
 
 async def test_a_caller_who_hangs_up_ends_the_call_at_the_provider(app: App) -> None:

@@ -138,6 +138,7 @@ async def test_lease_and_intent_are_committed_before_the_provider_is_asked(plain
 async def test_a_caller_who_hangs_up_leaves_the_refresh_to_be_finished(plain: Plain) -> None:
     house, reader = plain.house, await _warm(plain)
     account = await _ended(plain)
+    house.sandbox.set(slow_seconds=0.5)
     task = asyncio.ensure_future(reader.read(_ask(plain, account)))
     while (await house.stored(account)).fence == account.fence:
         await asyncio.sleep(0)
@@ -145,6 +146,7 @@ async def test_a_caller_who_hangs_up_leaves_the_refresh_to_be_finished(plain: Pl
     with pytest.raises(asyncio.CancelledError):
         await task
     await house.holdfast.refresher.drain(10)
+    house.sandbox.set(slow_seconds=0)
     stored = await house.stored(account)
     assert (stored.intent_at, stored.credential_version) == (None, account.credential_version + 1)
 

@@ -41,6 +41,8 @@ class Unsent:
     """The request never left: nothing happened at the provider."""
 
     reason: str
+    damaged: bool = False
+    """Whether a stored secret does not open, which has nothing to do with the provider."""
 
 
 @dataclass(frozen=True, slots=True)

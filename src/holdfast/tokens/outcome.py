@@ -26,6 +26,8 @@ class RetryAt:
     why: str
     asked: bool = True
     """Whether the provider was asked. If not: another process has the turn, or an earlier retry time still holds."""
+    damaged: bool = False
+    """Whether a stored secret does not open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from holdfast.accounts import store as account_store
 from holdfast.accounts.install import account_entry
 from holdfast.clock import Clock
 from holdfast.connections import Connection, Connections, Effective
-from holdfast.errors import NotFound, Unauthenticated, Unavailable, Unprocessable
+from holdfast.errors import HoldfastError, NotFound, Unauthenticated, Unavailable, Unprocessable
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.oauth2.scopes import missing
@@ -23,6 +23,7 @@ from holdfast.tokens import policy
 from holdfast.tokens.outcome import Gone, Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 from holdfast.tokens.refresh import Refresher
 from holdfast.vault import Vault
+from holdfast.vault.sealed import CannotOpen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,10 +196,12 @@ class TokenReader:
             effective=found.effective,
         )
 
-    def _not_now(self, outcome: RetryAt | Misconfigured | None) -> Unavailable:
+    def _not_now(self, outcome: RetryAt | Misconfigured | None) -> HoldfastError:
         metrics.READS.add("unavailable")
         now = self._clock.now()
         match outcome:
+            case RetryAt(why=why, damaged=True):
+                return CannotOpen(why)
             case RetryAt(at, why):
                 message, wait = (
                     f"the token has ended and could not be renewed just now: {why}",

@@ -45,11 +45,13 @@ from holdfast.tokens.verdict import (
     MISCONFIGURED_PAUSE,
     Turn,
     grant_in,
+    grant_of,
     judge,
     needs_intent,
     print_of,
 )
 from holdfast.vault import Vault
+from holdfast.vault.sealed import CannotOpen
 
 _log = structlog.get_logger("holdfast.tokens")
 
@@ -223,12 +225,13 @@ class Refresher:
             return settled or Gone()
         effective = self._connections.effective(tx, connection, account.owner.organization_id)
         client = connection_store.client(tx, environment_id, account.client_ref) if account.client_ref else None
+        opened = grant_of(account, self._vault)  # raises: nothing is begun with what does not open
         intent = policy.judge_intent(account, effective.provider.lifetime, now)
         if needs_intent(account, effective.provider.lifetime):
             # An intent that is still open keeps its time: a second crash must not stretch the grace window.
             began = account.intent_at if isinstance(intent, policy.Resolve) and account.intent_at else now
             account_store.open_intent(tx, account, fence=fence, fingerprint=print_of(account), at=began)
-        return Turn(account, fence, effective, client, intent)
+        return Turn(account, fence, effective, client, intent, opened)
 
     # Asking the provider
 
@@ -251,7 +254,7 @@ class Refresher:
         except (HoldfastError, ValueError) as error:  # our side cannot make the request: settings, a damaged secret
             code = error.code if isinstance(error, HoldfastError) else "request_not_possible"
             _log.warning("refresh_not_possible", account=account.id, code=code)
-            return Unsent(str(error))
+            return Unsent(str(error), damaged=isinstance(error, CannotOpen))
 
     async def _prepared(self, turn: Turn) -> tuple[ProviderClient, Secret | None, Secret | None]:
         account = turn.account

@@ -82,8 +82,8 @@ def judge(turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Verdict:
             return replace(later, account=replace(later.account, refusals=account.refusals + 1))
         case TokenRefusal(kind="throttled"):
             return _later(turn, told.happened(name, outcome), outcome.retry_after, now)
-        case Unsent(reason):
-            return _later(turn, reason, None, now)
+        case Unsent(reason, damaged):
+            return _later(turn, reason, None, now, damaged=damaged)
         case Lost(reason):
             return _unresolved(turn, reason, None, now)
         case TokenRefusal():  # 5xx, or a success without a token: the provider may have rotated
@@ -184,10 +184,11 @@ def _ended(turn: Turn, status: Status, reason: Reason, detail: str, now: float) 
     return Verdict(after, NeedsReauthorization(reason, detail), Action.TOKEN_REFRESH_FAILED)
 
 
-def _later(turn: Turn, why: str, asked: float | None, now: float) -> Verdict:
+def _later(turn: Turn, why: str, asked: float | None, now: float, *, damaged: bool = False) -> Verdict:
     wait = policy.backoff(turn.account.failures, asked=asked)
     after = _failed(_nothing_used_up(turn), now, wait, told.tried_again(why))
-    return Verdict(after, RetryAt(now + wait, why), Action.TOKEN_REFRESH_FAILED)
+    result = RetryAt(now + wait, why, asked=not damaged, damaged=damaged)
+    return Verdict(after, result, Action.TOKEN_REFRESH_FAILED)
 
 
 def _unresolved(turn: Turn, why: str, asked: float | None, now: float) -> Verdict:
