@@ -38,8 +38,8 @@ class Entry:
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """An Entry of what happens thousands of times a second, flat: made in a third of the time. Its fields are the
-    table's columns in their order."""
+    """An Entry, flat: as it is written, and as it is hashed. Its fields are the table's columns in their order. What
+    happens thousands of times a second is made as one, in a third of the time."""
 
     environment_id: str
     id: str

@@ -162,7 +162,7 @@ def _is_of(kind: Kind) -> ColumnElement[bool]:
 
 def append(tx: Connection, *new: Entry) -> None:
     if new:
-        tx.execute(insert(entries), [_row(entry) for entry in new])
+        tx.execute(insert(entries), [msgspec.structs.asdict(Line.of(entry)) for entry in new])
 
 
 _COLUMNS = tuple(column.name for column in entries.columns if column.name != "arrival")
@@ -449,23 +449,6 @@ def place_of(tx: Connection, environment_id: str, entry_id: str, *, rounding_up:
     if found is not None:
         return int(found)
     return (1 << 62) if rounding_up else 0
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    return {
-        "environment_id": entry.environment_id,
-        "id": entry.id,
-        "at": entry.at,
-        "action": entry.action.value,
-        "actor_kind": entry.actor.kind,
-        "actor_id": entry.actor.id,
-        "account_id": entry.account_id,
-        "connection_id": entry.connection_id,
-        "user_id": entry.user_id,
-        "organization_id": entry.organization_id,
-        "request_id": entry.request_id,
-        "data": dict(entry.data),
-    }
 
 
 def entry_of(row: Row[Any]) -> Entry:

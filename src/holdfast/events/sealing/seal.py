@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from holdfast.events.entry import Entry
+from holdfast.events.entry import Entry, Line
 
 FORMAT = 1
 """Of what is hashed. Another one gets another number, so that old seals keep their meaning."""
@@ -81,20 +81,7 @@ def joined(runs: Sequence[Run], others: Sequence[Hashed]) -> list[Run]:
 
 def entry_hash(entry: Entry) -> bytes:
     """Return the SHA-256 of all that an entry says."""
-    return hash_of(
-        entry.environment_id,
-        entry.id,
-        entry.at,
-        entry.action.value,
-        entry.actor.kind,
-        entry.actor.id,
-        entry.account_id,
-        entry.connection_id,
-        entry.user_id,
-        entry.organization_id,
-        entry.request_id,
-        entry.data,
-    )
+    return hash_of(*msgspec.structs.astuple(Line.of(entry)))
 
 
 def canonical(said: object) -> msgspec.Raw:
