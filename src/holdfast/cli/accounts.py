@@ -11,9 +11,8 @@ from rich.table import Table
 from holdfast import ids
 from holdfast.access import CleanUpPolicy, Environment, UserVerification, change_environment
 from holdfast.accounts import Account, Accounts, Bulk, Keeping, Leftover, Listing, Status, recovery_of
-from holdfast.app import open_vault
-from holdfast.cli.environments import environment_of
-from holdfast.clock import Clock, SystemClock, iso
+from holdfast.cli.environments import opened
+from holdfast.clock import Clock, iso
 from holdfast.config import Config
 from holdfast.connections import Connection, Connections
 from holdfast.connections import store as connection_store
@@ -206,13 +205,9 @@ def _say(words: str) -> None:
 
 @asynccontextmanager
 async def _open(config: Config, named: str | None) -> AsyncIterator[_Opened]:
-    clock = SystemClock()
-    database, vault = await open_vault(config, clock)
-    try:
-        environment = await environment_of(database, vault, clock, named)
+    async with opened(config, named) as here:
         catalog = load_catalog(config.provider_origins)
-        connections = Connections(database, vault, clock, catalog, allow_http=config.dev)
-        accounts = Accounts(database, vault, clock, connections, max_per_owner=config.max_accounts_per_owner)
-        yield _Opened(database, clock, environment, Keeping(accounts), Bulk(accounts))
-    finally:
-        await database.close()
+        connections = Connections(here.database, here.vault, here.clock, catalog, allow_http=config.dev)
+        most = config.max_accounts_per_owner
+        accounts = Accounts(here.database, here.vault, here.clock, connections, max_per_owner=most)
+        yield _Opened(here.database, here.clock, here.environment, Keeping(accounts), Bulk(accounts))

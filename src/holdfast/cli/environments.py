@@ -1,13 +1,39 @@
-"""Which environment a command is about."""
+"""Which environment a command is about, and what a command opens to work on it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from holdfast.access import Environment, ensure_environment
 from holdfast.access import store as access_store
-from holdfast.app import DEFAULT_ENVIRONMENT
-from holdfast.clock import Clock
+from holdfast.app import DEFAULT_ENVIRONMENT, open_vault
+from holdfast.clock import Clock, SystemClock
+from holdfast.config import Config
 from holdfast.errors import NotFound
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.vault import Vault
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a command about one environment works with, until it has ended."""
+
+    database: Database
+    vault: Vault
+    clock: Clock
+    environment: Environment
+
+
+@asynccontextmanager
+async def opened(config: Config, named: str | None) -> AsyncIterator[Opened]:
+    """Open the database and the vault for one environment: see `environment_of`."""
+    clock = SystemClock()
+    database, vault = await open_vault(config, clock)
+    try:
+        yield Opened(database, vault, clock, await environment_of(database, vault, clock, named))
+    finally:
+        await database.close()
 
 
 async def environment_of(database: Database, vault: Vault, clock: Clock, given: str | None) -> Environment:
