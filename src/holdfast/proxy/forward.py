@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from msgspec import structs
 
 from holdfast import metrics, telemetry
+from holdfast.accounts import Owner
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
 from holdfast.events import Action
@@ -25,7 +26,7 @@ from holdfast.proxy.permission import NotAllowed
 
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe by RFC 9110 section 9.2.1: sent again where a kept connection turns out to have been closed."""
-_CALLED = Action.PROXY_CALLED.value
+_CALLED, _REFUSED = Action.PROXY_CALLED.value, Action.PROXY_REFUSED.value
 FUTILE_SECONDS = 60.0
 """For how long an account is not renewed again on a 401, after a renewed token was answered 401 too."""
 _MOST_FUTILE = 10_000
@@ -258,30 +259,15 @@ class Proxy:
     def _note_refused(self, asked: Asked, error: NotAllowed) -> None:
         metrics.PROXY_CALLS.add("refused")
         account, there = error.account, error.there
-        actor, now = asked.principal.actor(), self._clock.now()
-        data = {
+        data: dict[str, object] = {
             "connection": error.connection.name,
             "method": asked.method[:32],
             "host": there.target.host,
             "path": shown(there.path),
             "why": error.why,
         }
-        self._ledger.add(
-            Line(
-                asked.principal.environment_id,
-                new_id(now),
-                now,
-                Action.PROXY_REFUSED.value,
-                actor.kind,
-                actor.id,
-                account.id,
-                account.connection_id,
-                account.owner.user_id,
-                account.owner.organization_id,
-                asked.request_id,
-                data,
-            )
-        )
+        refused = _line(asked, _REFUSED, account.id, account.connection_id, account.owner, data, self._clock.now())
+        self._ledger.add(refused)
 
     def line(self, close: "Close", status: int, received: int, seconds: float, outcome: str) -> Line:
         asked, held = close.asked, close.held
@@ -297,21 +283,7 @@ class Proxy:
         }
         if outcome:
             data["outcome"] = outcome
-        actor, now = asked.principal.actor(), self._clock.now()
-        return Line(
-            asked.principal.environment_id,
-            new_id(now),  # its time is looked for
-            now,
-            _CALLED,
-            actor.kind,
-            actor.id,
-            held.account_id,
-            held.connection_id,
-            held.owner.user_id,
-            held.owner.organization_id,
-            asked.request_id,
-            data,
-        )
+        return _line(asked, _CALLED, held.account_id, held.connection_id, held.owner, data, self._clock.now())
 
 
 class Close:
@@ -344,6 +316,26 @@ class Close:
             seconds = time.monotonic() - self.began
             metrics.PROXY_SECONDS.note(seconds)
             self.proxy.leave(self.held.account_id, self.proxy.line(self, status, received, seconds, outcome))
+
+
+def _line(
+    asked: Asked, action: str, account_id: str, connection_id: str, owner: Owner, data: dict[str, object], now: float
+) -> Line:
+    actor = asked.principal.actor()
+    return Line(
+        asked.principal.environment_id,
+        new_id(now),  # its time is looked for
+        now,
+        action,
+        actor.kind,
+        actor.id,
+        account_id,
+        connection_id,
+        owner.user_id,
+        owner.organization_id,
+        asked.request_id,
+        data,
+    )
 
 
 async def _begun(exchange: Exchange) -> Exchange:
