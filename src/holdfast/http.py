@@ -26,3 +26,9 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+
+    @property
+    def retry_seconds(self) -> float:
+        """The seconds to wait that it asks for (RFC 9110 section 10.2.3, the number only), 0 if it does not."""
+        text = self.headers.get("retry-after", "")
+        return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0.0

@@ -14,6 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from holdfast.accounts import Account
+from holdfast.accounts.revocations import lane_name
 from holdfast.clock import Clock
 from holdfast.connections import Effective
 from holdfast.errors import Invalid
@@ -50,7 +51,7 @@ class Lane:
 def lane_of(effective: Effective, account: Account) -> Lane:
     """Return the account's lane. A custom provider is its environment's own."""
     provider, connection = effective.provider, effective.connection
-    name = f"{connection.environment_id}/{provider.slug}" if provider.custom else provider.slug
+    name = lane_name(provider, connection.environment_id)
     client = f"{connection.id}/{account.client_ref or ''}"
     dialect = provider.oauth2
     url = (dialect.refresh_url or dialect.token_url or dialect.issuer or "") if dialect else ""

@@ -10,7 +10,15 @@ Leaves sending to `holdfast.tokens.revoking`, which every other request to a pro
 
 from holdfast.accounts.revocations.judge import Ended, Later, Refused, Verdict, judge
 from holdfast.accounts.revocations.queue import Orphan, end_account, end_orphan, is_told
-from holdfast.accounts.revocations.revocation import GIVE_UP_AFTER, Order, Revocation, is_asked, pause, revocation_entry
+from holdfast.accounts.revocations.revocation import (
+    GIVE_UP_AFTER,
+    Order,
+    Revocation,
+    is_asked,
+    lane_name,
+    pause,
+    revocation_entry,
+)
 
 __all__ = [
     "GIVE_UP_AFTER",
@@ -26,6 +34,7 @@ __all__ = [
     "is_asked",
     "is_told",
     "judge",
+    "lane_name",
     "pause",
     "revocation_entry",
 ]

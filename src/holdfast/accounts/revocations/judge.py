@@ -44,7 +44,7 @@ def judge(order: Order, kind: Kind, reply: Reply, now: float) -> Verdict:
     """Judge the reply to the revocation of one of the order's tokens (RFC 7009 section 2.2, or the entry's own)."""
     status, call = reply.status, order.revoke.call
     if status == 429 or status >= 500:
-        return Later("busy", status, _retry_after(reply))
+        return Later("busy", status, reply.retry_seconds)
     document = _document(reply)
     error = _error(order, document)
     if status // 100 == 2 and error is None:
@@ -90,9 +90,3 @@ def _is_dead(order: Order, document: object, status: int) -> bool:
         and str(first(document, rule.field)) in rule.values
         for rule in order.dead()
     )
-
-
-def _retry_after(reply: Reply) -> float:
-    """Return the seconds that a provider asks for (RFC 9110 section 10.2.3, the number only), 0 if it does not."""
-    text = reply.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0.0

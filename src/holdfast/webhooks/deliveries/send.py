@@ -13,7 +13,7 @@ from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
 from holdfast.events import Actor, Entry
 from holdfast.events import store as log
-from holdfast.http import Reply, Request
+from holdfast.http import Request
 from holdfast.outbound import NotSent, Outbound, ReplyLost
 from holdfast.secret import Secret, scrub
 from holdfast.storage import Connection as Tx
@@ -195,7 +195,7 @@ class Sender:
         text = scrub(reply.body.decode("utf-8", "replace").replace("\x00", "\ufffd"), *secrets, limit=SHOWN)
         if 200 <= reply.status < 300:
             return Delivered(reply.status, text)
-        return Failed(reply.status, text, retry_after=_retry_after(reply), gone=reply.status == 410)
+        return Failed(reply.status, text, retry_after=reply.retry_seconds, gone=reply.status == 410)
 
     def _settle_all(self, tx: Tx, batch: Sequence[tuple[Delivery, Outcome]]) -> None:
         for delivery, outcome in batch:
@@ -263,9 +263,3 @@ def _with_contents(tx: Tx, taken: Sequence[Delivery]) -> list[_Claimed]:
         )
         for one in taken
     ]
-
-
-def _retry_after(reply: Reply) -> float:
-    """Return the seconds that a receiver asks for (RFC 9110 section 10.2.3, the number only), 0 if it does not."""
-    text = reply.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0.0
