@@ -21,6 +21,7 @@ from holdfast.ids import opaque
 from holdfast.storage import Connection as Tx
 from holdfast.storage.engine import open_database
 from holdfast.tokens import Inactive, Live, PlainAsk, PlainReader, Vended, policy
+from holdfast.tokens.store import Found, PlainReads
 from holdfast.vault.sealed import CannotOpen
 from tests.tokens.house import House, second_process
 
@@ -152,6 +153,40 @@ async def test_three_hundred_readers_at_once_leave_three_hundred_entries(plain: 
         )
     ]
     assert sorted(written) == sorted(f"req_{number}" for number in range(300))
+
+
+class _Counted:
+    """The house's database, and how many reads each batch brought there."""
+
+    def __init__(self, house: House) -> None:
+        self._database, self.sizes = house.holdfast.database, list[int]()
+        self.dialect = self._database.dialect
+
+    async def direct(self, work: PlainReads) -> list[Found]:
+        self.sizes.append(len(work.reads))
+        return await self._database.direct(work)
+
+
+async def test_a_crowd_goes_in_two_equal_batches_of_which_the_database_has_one(plain: Plain) -> None:
+    user, parts = (await plain.account()).owner.user_id, plain.house.holdfast
+    database = _Counted(plain.house)
+    connections = plain.house.connections
+    plain.reader = PlainReader(database, parts.vault, parts.clock, connections, min_ttl=60)  # type: ignore[arg-type]
+
+    async def call() -> None:
+        for _ in range(10):
+            assert await plain.read(user)
+
+    early = [asyncio.create_task(call()) for _ in range(45)]
+    await asyncio.sleep(0.001)
+    await asyncio.gather(*early, *(call() for _ in range(3)))
+    assert sum(database.sizes) == 480
+    steady = database.sizes[4:-4]
+    if database.dialect == "postgresql":
+        assert max(steady) == 24, f"these would all wait for one batch: {steady}"
+        assert sorted(steady)[len(steady) // 2] > 20, f"a crowd falls apart: {steady}"
+    else:
+        assert max(steady) > 24, "one batch at a time is in SQLite, with all who wait"
 
 
 async def test_a_caller_who_hangs_up_takes_nobody_along(plain: Plain) -> None:
@@ -308,7 +343,7 @@ async def test_the_entry_is_written_as_it_is_hashed(plain: Plain) -> None:
     (read,) = await plain.reads(account)
 
     position = (await database.transact(lambda tx: log.by_ids(tx, read.environment_id, [read.id])))[read.id][0]
-    runs, rows = await database.transact(lambda tx: sealing.new(tx, position - 1, position, 1))
+    runs, rows = await database.transact(lambda tx: sealing.new(tx, position - 1, position))
     if database.dialect == "postgresql":
         assert (rows, [list(run.hashes) for run in runs]) == ([], [[entry_hash(read)]]), "it is hashed where it lies"
     else:

@@ -30,6 +30,10 @@ MOST_READS = 128
 """In one batch: enough to share its cost among, few enough that nobody waits long behind it."""
 MOST_IN_FLIGHT = {"postgresql": 2, "sqlite": 1}
 """Batches in the database at once: on PostgreSQL one is prepared while the other is there; SQLite has one thread."""
+FEW_READS = 16
+"""Not shared out among batches: so few are dearer in two halves than they gain by one being read meanwhile."""
+SLACK = 0.9
+"""Of a batch's fair share, what is enough to go beside another: some of a crowd always come a little later."""
 MOST_SCOPES = 4096
 """Sets of scopes kept parsed. A deployment has as many as it has ways to consent: a handful per connection."""
 
@@ -93,9 +97,7 @@ class PlainReader:
         """As `read`, for whoever does not wait: `answered` is called with what was found, sealed, or with None. It must
         neither raise nor take long: the others of its batch come after it."""
         self._waiting.append((ask, answered))
-        if len(self._batches) < self._most_batches and self._worth_a_batch():
-            # It begins when whoever else has arrived in this turn of the loop waits as well.
-            self._batches.add(asyncio.ensure_future(self._run()))
+        self._begin_batch()
 
     async def opened(self, ask: PlainAsk, found: Found) -> Live | None:
         """Return the token of what `begin` found. Raises CannotOpen for one that was altered or moved."""
@@ -146,30 +148,44 @@ class PlainReader:
             not account.api_config,
         )
 
-    def _worth_a_batch(self) -> bool:
-        """Tell whether to go now. Beside a batch that is under way, only with a fair share of all who read: callers
-        come back in the crowds they were answered in, and a batch of one beside a batch of the rest serves nobody. Who
-        waits for more goes at the latest when that batch comes back."""
-        if not self._batches:
-            return True
-        return len(self._waiting) * self._most_batches >= self._crowd
+    def _begin_batch(self) -> bool:
+        """Begin one if it is worth it now. It leaves when whoever else has arrived in this turn of the loop waits as
+        well.
+
+        Beside a batch that is under way, only with a fair share of all who read: callers come back in the crowds they
+        were answered in, and a batch of one beside a batch of the rest serves nobody. Who waits for more goes at the
+        latest when that batch comes back."""
+        if self._batches:
+            share = len(self._waiting) * self._most_batches
+            if len(self._batches) >= self._most_batches or share < self._crowd * SLACK:
+                return False
+        self._batches.add(asyncio.ensure_future(self._run()))
+        return True
+
+    def _next(self) -> list[tuple[PlainAsk, Answered]]:
+        """Take who goes now: no more than a fair share, so that the others' batch is in the database while these are
+        answered. A batch of all would come back to callers who all wait, and the database would wait for them."""
+        # As many as read at once of late; fewer are believed slowly, as most may be between two reads.
+        self._crowd = max(self._under_way + len(self._waiting), self._crowd * 15 // 16)
+        most = min(MOST_READS, max(FEW_READS, -(-self._crowd // self._most_batches)))
+        batch, self._waiting = self._waiting[:most], self._waiting[most:]
+        self._under_way += len(batch)
+        return batch
 
     async def _run(self) -> None:
+        batch = self._next()
         try:
-            while self._waiting and (len(self._batches) == 1 or self._worth_a_batch()):
-                batch, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
-                self._under_way += len(batch)
-                # As many as read at once of late; fewer are believed slowly, as most may be between two reads.
-                self._crowd = max(self._under_way + len(self._waiting), self._crowd * 15 // 16)
-                try:
-                    answers = await self._look([ask for ask, _ in batch])
-                finally:
-                    self._under_way -= len(batch)
-                metrics.READS.add("ok", by=len(answers) - answers.count(None))
-                for (_, answered), found in zip(batch, answers, strict=True):
-                    answered(found)
-        finally:  # at once, not when the task is done: who arrives between the two would wait for nobody
-            self._batches.discard(asyncio.current_task())
+            try:
+                answers = await self._look([ask for ask, _ in batch]) if batch else []
+            finally:  # at once, not when the task is done: who arrives between the two would wait for nobody
+                self._batches.discard(asyncio.current_task())
+            if self._waiting and self._begin_batch():
+                await asyncio.sleep(0)  # it leaves before these are answered: the database works meanwhile
+        finally:
+            self._under_way -= len(batch)
+        metrics.READS.add("ok", by=len(answers) - answers.count(None))
+        for (_, answered), found in zip(batch, answers, strict=True):
+            answered(found)
 
     async def _look(self, asks: Sequence[PlainAsk]) -> Sequence[Found | None]:
         """Look a batch up. If it fails and the database is there, one of it is to blame: find it by halving."""
