@@ -95,7 +95,7 @@ async def test_what_the_database_hashes_is_what_is_hashed_here(database: Databas
     await database.transact(lambda tx: log.append(tx, *written_otherwise))
 
     made = [*frequent[:50], *others, *frequent[50:], *written_otherwise]
-    runs, rows = await database.transact(lambda tx: store.new(tx, -1, 2**62, 10_000))
+    runs, rows = await database.transact(lambda tx: store.new(tx, -1, 2**62))
     found = {
         run.environment_id: dict(zip(run.ids, run.hashes, strict=True))
         for run in joined(runs, [*map(store.hashed, rows)])

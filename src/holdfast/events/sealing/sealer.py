@@ -12,8 +12,8 @@ from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 
 MOST_ENTRIES = {"postgresql": 4096, "sqlite": 1024}
-"""Of a seal: enough to share its transactions among, few enough that neither the event loop nor SQLite's one writer is
-held long."""
+"""Of a seal, at most: enough to share its transactions among, few enough that neither the event loop nor SQLite's one
+writer is held long."""
 HASHED_AT_ONCE = 128
 """Entries, some half a millisecond: then whoever waits for the event loop has a turn."""
 SUMMARIZE_EVERY = 4
@@ -44,40 +44,43 @@ class Sealer:
         fresh = self._settled - self._read_to < self._most
         if fresh:
             self._settled = await self._order.settled()
-        up_to = self._settled
+        # By numbers and not by a count: a database that looks for so many entries reads and sorts all that are left.
+        up_to = min(self._settled, self._read_to + self._most)
         if up_to <= self._read_to:
             return False
-        runs, rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to, self._most))
+        runs, rows = await self._database.transact(lambda tx: store.new(tx, self._read_to, up_to))
         hashed: list[Hashed] = []
         for start in range(0, len(rows), HASHED_AT_ONCE):
             hashed += map(store.hashed, rows[start : start + HASHED_AT_ONCE])
             await asyncio.sleep(0)
         found = joined(runs, hashed)
-        if not found:
-            self._read_to = up_to
-            return not fresh
-        expected, self._cursor = self._cursor, -1  # should the transaction fail, or its answer be lost
-        self._cursor = self._read_to = await self._database.transact(lambda tx: self._add(tx, expected, found))
-        if sum(len(run.ids) for run in found) < self._most:
-            return not fresh
-        self._full_looks += 1
-        if self._full_looks % SUMMARIZE_EVERY == 0:
-            await self._database.transact(log.summarize)
-        return True
+        if found:
+            expected, self._cursor = self._cursor, -1  # should the transaction fail, or its answer be lost
+            self._cursor, added = await self._database.transact(lambda tx: self._add(tx, expected, found))
+            if not added:
+                self._read_to = self._cursor
+                return not fresh
+        full, self._read_to = up_to - self._read_to == self._most, up_to
+        if full:
+            self._full_looks += 1
+            if self._full_looks % SUMMARIZE_EVERY == 0:
+                await self._database.transact(log.summarize)
+        return full or not fresh
 
     async def seal_all(self) -> None:
         """Seal until nothing that is complete is left."""
         while await self.look():
             pass
 
-    def _add(self, tx: Tx, expected: int, found: Sequence[Run]) -> int:
-        """Add a seal to each environment's chain; return where the cursor stands, -1 if another sealer is at it."""
+    def _add(self, tx: Tx, expected: int, found: Sequence[Run]) -> tuple[int, bool]:
+        """Add a seal to each environment's chain. Return where the cursor stands, and whether it was moved: not if
+        another sealer is at it (then -1) or has been."""
         cursor = log.take_cursor(tx, SEALED)
         if cursor is None or cursor.position != expected:
-            return cursor.position if cursor else -1
+            return cursor.position if cursor else -1, False
         now = self._clock.now()
         for run in found:
             store.add_seal(tx, seal_on(store.head(tx, run.environment_id), run, now))
         last = max(found, key=lambda run: run.positions[-1])
         log.move_cursor(tx, SEALED, log.Cursor(last.positions[-1], last.environment_id, last.ids[-1]))
-        return last.positions[-1]
+        return last.positions[-1], True

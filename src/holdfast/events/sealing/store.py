@@ -56,7 +56,7 @@ LONGEST_KEPT = 200
 """Characters of an entry's `data` that is kept as it is hashed."""
 _SAID = "environment_id, id, at, action, actor_kind, actor_id, account_id, connection_id, user_id, organization_id"
 _SAID += ", request_id"
-_SQLITE = f"SELECT {_SAID}, data, rowid FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"  # noqa: S608
+_SQLITE = f"SELECT {_SAID}, data, rowid FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid"  # noqa: S608
 
 # What token reads and proxied calls leave is hashed where it is: to bring it here and hash it was a fifth of what a
 # read cost this process. The text is what `seal.hash_of` hashes, as a test holds it to. Other entries get no hash here.
@@ -70,7 +70,7 @@ _POSTGRES_HASHED = f"""SELECT environment_id, id, arrival, CASE WHEN {_FREQUENT}
     || ',"' || action || '","' || actor_kind || '",' || to_json(actor_id)::text || ',"' || account_id || '","'
     || connection_id || '",' || to_json(user_id)::text || ',' || to_json(organization_id)::text
     || ',' || to_json(request_id)::text || ',' || data::text || ']', 'UTF8')) END AS hash
-FROM entries WHERE arrival > $1 AND arrival <= $2 ORDER BY arrival LIMIT $3"""  # noqa: S608
+FROM entries WHERE arrival > $1 AND arrival <= $2"""  # noqa: S608
 # A row to an environment: thousands of rows would each cost this process as much as their hashes.
 _POSTGRES_RUNS = f"""WITH fresh AS MATERIALIZED ({_POSTGRES_HASHED})
 SELECT environment_id, string_agg(id, '') FILTER (WHERE hash IS NOT NULL), string_agg(hash, ''::bytea),
@@ -78,25 +78,25 @@ SELECT environment_id, string_agg(id, '') FILTER (WHERE hash IS NOT NULL), strin
     min(arrival) FILTER (WHERE hash IS NULL), max(arrival) FILTER (WHERE hash IS NULL)
 FROM fresh GROUP BY environment_id"""  # noqa: S608
 _POSTGRES_OTHERS = f"""SELECT {_SAID}, data::text, arrival FROM entries
-WHERE arrival > $1 AND arrival <= $2 AND NOT ({_FREQUENT}) ORDER BY arrival LIMIT $3"""  # noqa: S608
+WHERE arrival > $1 AND arrival <= $2 AND NOT ({_FREQUENT}) ORDER BY arrival"""  # noqa: S608
 
 
-def new(tx: Connection, after: int, up_to: int, limit: int) -> tuple[list[Run], Sequence[Any]]:
-    """Return up to `limit` entries of all environments behind a position: those that were hashed where they are, and
-    the others as rows for `hashed`."""
+def new(tx: Connection, after: int, up_to: int) -> tuple[list[Run], Sequence[Any]]:
+    """Return the entries of all environments behind a position, up to and with another: those that were hashed where
+    they are, and the others as rows for `hashed`."""
     if tx.dialect.name == "sqlite":
         raw: Any = tx.connection.driver_connection
-        return [], raw.execute(_SQLITE, (after, up_to, limit)).fetchall()
+        return [], raw.execute(_SQLITE, (after, up_to)).fetchall()
     # While the table is small or has just grown, the planner would rather read it through than trust a BRIN index.
     tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
     # On the driver's connection, in the transaction that has just begun: SQLAlchemy's rows take as long as the hashes.
     driver: Any = tx.connection.driver_connection
-    found: list[Any] = await_only(driver.fetch(_POSTGRES_RUNS, after, up_to, limit))
+    found: list[Any] = await_only(driver.fetch(_POSTGRES_RUNS, after, up_to))
     bare = [(row[4], row[5]) for row in found if row[4] is not None]
     others: list[Any] = []
     if bare:
         first, last = min(one[0] for one in bare), max(one[1] for one in bare)
-        others = await_only(driver.fetch(_POSTGRES_OTHERS, first - 1, last, limit))
+        others = await_only(driver.fetch(_POSTGRES_OTHERS, first - 1, last))
     return [_run(*row[:4]) for row in found if row[1] is not None], others
 
 
