@@ -8,6 +8,8 @@ from typing import Protocol
 _EPOCH = date(1970, 1, 1).toordinal()
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.999
 """The first and the last millisecond that `iso` can write, in the years 1 and 9999."""
+_SECONDS = tuple(f":{second:02}." for second in range(60))
+_MILLIS = tuple(f"{millis:03}Z" for millis in range(1000))
 
 
 class Clock(Protocol):
@@ -41,7 +43,7 @@ def iso(at: float) -> str:
     if not 0 <= micros < 60_000_000:
         minute, micros = minute + 1, 0
     whole, millis = divmod(micros // 1000, 1000)
-    return f"{_minute(int(minute))}:{whole:02}.{millis:03}Z"
+    return _minute(int(minute)) + _SECONDS[whole] + _MILLIS[millis]
 
 
 @lru_cache(maxsize=4096)

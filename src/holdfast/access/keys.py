@@ -42,9 +42,13 @@ class Keys:
 
         The key may have been revoked since: only for what checks `key_id` itself, in the transaction it acts in.
         """
-        return self._met.get(self._print(token)) if len(token) <= LONGEST_TOKEN else None
+        return self.recall_print(self.print_of(token)) if len(token) <= LONGEST_TOKEN else None
 
-    def _print(self, token: str) -> bytes:
+    def recall_print(self, printed: bytes) -> Principal | None:
+        """As `recall`, of a key by what `print_of` returned for it."""
+        return self._met.get(printed)
+
+    def print_of(self, token: str) -> bytes:
         """Return a keyed hash to remember a key by in this process: its own, as the stored one takes four times as long
         and this is needed at every read."""
         return blake2b(token.encode(), digest_size=32, key=self._print_key).digest()
@@ -56,10 +60,10 @@ class Keys:
         hashed = self._vault.lookup_hash("api_key", token)
         key = await self._database.transact(lambda tx: store.key_by_hash(tx, hashed))
         if key is None or key.revoked_at is not None:
-            self._met.pop(self._print(token), None)
+            self._met.pop(self.print_of(token), None)
             raise Unauthenticated("the API key is not valid: it is unknown or was revoked")
         await self._vault.ready(key.environment_id)
-        principal = self._met[self._print(token)] = Principal(key.environment_id, key.id, key.name)
+        principal = self._met[self.print_of(token)] = Principal(key.environment_id, key.id, key.name)
         if len(self._met) > MOST_MET:
             self._met.popitem(last=False)
         return principal

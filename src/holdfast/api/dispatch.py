@@ -31,6 +31,10 @@ WHOLE = "holdfast.whole"
 """In a request's scope, where the server offers it: sends a reply whole. Tells whether it did; if not, the reply goes
 the ordinary way."""
 
+KEPT = "holdfast.kept"
+"""In a request's scope, where the server offers it: a place for what follows from the bytes of the request's head and
+from nothing else. It is there again when the same head comes again on the same connection."""
+
 
 class Whole(Protocol):
     def __call__(self, scope: Scope, headers: bytes, body: bytes, status: int = 200, /) -> bool:

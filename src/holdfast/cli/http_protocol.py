@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from holdfast.api.dispatch import WHOLE, AtOnce
+from holdfast.api.dispatch import KEPT, WHOLE, AtOnce
 
 MOST_HEAD_BYTES = 65_536
 """Twice what browsers and proxies allow. What arrives with the last of it is let through: the bound is on memory."""
@@ -40,6 +40,7 @@ class Corked:
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
+        self.is_closing = transport.is_closing
         self._held: list[bytes] = []
         self._size = 0
 
@@ -53,7 +54,8 @@ class Corked:
 
     def write_through(self, data: bytes) -> None:
         """Write at once what is whole already, behind what is held."""
-        self.flush()
+        if self._held:
+            self.flush()
         self._transport.write(data)
 
     def flush(self) -> None:
@@ -71,18 +73,21 @@ class Corked:
 
 
 class _Head:
-    """A head that was parsed on this connection: the scope it makes, and the bytes of body that follow it."""
+    """A head that was parsed on this connection: the scope it makes, the bytes of body that follow it, and what the app
+    keeps with it."""
 
-    __slots__ = ("_scope", "length")
+    __slots__ = ("_kept", "_scope", "length")
 
     def __init__(self, scope: Scope, length: int) -> None:
         self._scope = {name: value for name, value in scope.items() if not name.startswith("holdfast.")}
         self._scope["headers"] = scope["headers"].copy()  # the request's own is the app's to change
+        self._kept: dict[str, Any] = {}
         self.length = length
 
     def scope(self, state: dict[str, Any]) -> Scope:
         scope = self._scope.copy()
         scope["headers"], scope["state"] = self._scope["headers"].copy(), state.copy()
+        scope[KEPT] = self._kept
         return scope
 
 

@@ -15,7 +15,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast import ids, metrics, telemetry
-from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, AtOnce, Dispatcher, Whole
+from holdfast.api.dispatch import COUNTED, JSON_HEADERS, KEPT, WHOLE, AtOnce, Dispatcher, Whole
 from holdfast.api.workos.inputs import Vend
 from holdfast.api.workos.outputs import AccessToken, TokenReply
 from holdfast.api.workos.parts import Parts
@@ -50,7 +50,7 @@ class TokenLane:
         self._beside = beside
         self.operations, self._plain = operations, parts.plain
         self._rest = operations if rest is None else rest
-        self._recall, self._limiter = parts.keys.recall, parts.limiter
+        self._keys, self._limiter = parts.keys, parts.limiter
         self._longest = min(LONGEST_BODY, parts.max_body_bytes)
         self._slugs: dict[bytes, str] = {}
         self._template = operations.template(OPERATION)
@@ -71,9 +71,17 @@ class TokenLane:
 
     def _is_read(self, scope: Scope) -> bool:
         """Tell whether it may be a plain token read by a key that is believed; such a request is counted."""
-        slug = self._slug(scope)
-        key = None if slug is None else self._key(scope)
-        if key is None:
+        kept = scope.get(KEPT)
+        said = None if kept is None else kept.get(WANTED)
+        if said is None:
+            said = self._said(scope)
+            if said is None:
+                return False
+            if kept is not None:
+                kept[WANTED] = said
+        slug, printed = said
+        key = self._keys.recall_print(printed)
+        if key is None or self._limiter.take(key.key_id) is not None:
             return False
         scope[COUNTED], scope[WANTED] = key.key_id, (key, slug)
         return True
@@ -146,8 +154,12 @@ class TokenLane:
                 self._slugs[path] = slug
         return slug
 
-    def _key(self, scope: Scope) -> "Principal | None":
-        """Return whom the key is believed to stand for, counting the request. Of a header, the first counts."""
+    def _said(self, scope: Scope) -> tuple[str, bytes] | None:
+        """Return the connection's name and the print of the key, of a head that may be a plain token read's. Of a
+        header, the first counts."""
+        slug = self._slug(scope)
+        if slug is None:
+            return None
         authorization = length = None
         for name, value in scope["headers"]:
             if name == b"authorization" and authorization is None:
@@ -158,8 +170,8 @@ class TokenLane:
             return None
         if not length.isdigit() or len(length) > 4 or int(length) > self._longest:
             return None
-        key = self._recall(authorization[7:].strip().decode("latin-1"))
-        return None if key is None or self._limiter.take(key.key_id) is not None else key
+        token = authorization[7:].strip().decode("latin-1")
+        return slug, self._keys.print_of(token)
 
 
 def _ask(raw: bytes, key: "Principal", slug: str) -> PlainAsk | None:
