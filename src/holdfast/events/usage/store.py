@@ -63,6 +63,9 @@ SELECT environment_id, id, {position} AS position FROM entries
 WHERE {position} > :after AND {position} <= :up_to ORDER BY {position} DESC LIMIT 1
 """
 
+NEAR = 64
+"""Numbers before the end of a stretch in which its last entry nearly always lies."""
+
 
 def count(tx: Connection, after: int, up_to: int) -> Cursor:
     """Add the entries behind `after` up to `up_to` to the counts; return where a reader of the log stands then."""
@@ -71,7 +74,11 @@ def count(tx: Connection, after: int, up_to: int) -> Cursor:
         tx.execute(text("SET LOCAL enable_seqscan = off"))  # see events.store.span
     stretch = {"after": after, "up_to": up_to}
     tx.execute(text(_COUNT.format(key=_KEY, bucket=_BUCKET, actions=_ACTIONS, **words)), stretch)
-    last = tx.execute(text(_LAST.format(**words)), stretch).one_or_none()
+    # What is new at the very end is found first: the whole stretch would be read and sorted for its one last row.
+    near = {"after": max(after, up_to - NEAR), "up_to": up_to}
+    last = tx.execute(text(_LAST.format(**words)), near).one_or_none()
+    if last is None and near["after"] > after:
+        last = tx.execute(text(_LAST.format(**words)), stretch).one_or_none()
     return Cursor(up_to) if last is None else Cursor(last.position, last.environment_id, last.id)
 
 
