@@ -165,7 +165,7 @@ def upgrade() -> None:
     op.create_index(
         "uq_accounts_compatibility",
         "accounts",
-        ["environment_id", "connection_id", "user_id", "organization_id"],
+        ["user_id", "connection_id", "environment_id", "organization_id"],
         unique=True,
         sqlite_where=sa.text("role = 'compatibility'"),
         postgresql_where=sa.text("role = 'compatibility'"),
