@@ -32,6 +32,7 @@ _ENGINES = {
         "status": "json_extract(data, '$.status')",
         "ms": "json_extract(data, '$.ms')",
         "text": "CAST(status / 100 AS TEXT)",
+        "apart": "",
     },
     "postgresql": {
         "position": "arrival",
@@ -39,6 +40,8 @@ _ENGINES = {
         "status": "(data->>'status')::int",
         "ms": "(data->>'ms')::float8",
         "text": "(status / 100)::text",
+        # Or else what is taken from `data` is taken anew for each place that names it, ten times for a call.
+        "apart": "OFFSET 0",
     },
 }
 # Nearly all entries are reads, whose data nobody needs to look into.
@@ -52,7 +55,7 @@ FROM (
   SELECT environment_id, {hour} AS hour, connection_id, action,
     CASE WHEN action = 'proxy.called' THEN {status} END AS status,
     CASE WHEN action = 'proxy.called' THEN {ms} END AS ms
-  FROM entries WHERE {position} > :after AND {position} <= :up_to AND action IN ({actions})
+  FROM entries WHERE {position} > :after AND {position} <= :up_to AND action IN ({actions}) {apart}
 ) AS found
 WHERE true
 GROUP BY 1, 2, 3, 4, 5, 6
