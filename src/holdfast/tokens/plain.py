@@ -32,7 +32,7 @@ MOST_IN_FLIGHT = {"postgresql": 2, "sqlite": 1}
 """Batches in the database at once: on PostgreSQL one is prepared while the other is there; SQLite has one thread."""
 FEW_READS = 16
 """Not shared out among batches: so few are dearer in two halves than they gain by one being read meanwhile."""
-SLACK = 0.9
+LENIENCE = 0.9
 """Of a batch's fair share, what is enough to go beside another: some of a crowd always come a little later."""
 MOST_SCOPES = 4096
 """Sets of scopes kept parsed. A deployment has as many as it has ways to consent: a handful per connection."""
@@ -157,7 +157,7 @@ class PlainReader:
         latest when that batch comes back."""
         if self._batches:
             share = len(self._waiting) * self._most_batches
-            if len(self._batches) >= self._most_batches or share < self._crowd * SLACK:
+            if len(self._batches) >= self._most_batches or share < self._crowd * LENIENCE:
                 return False
         self._batches.add(asyncio.ensure_future(self._run()))
         return True

@@ -16,6 +16,8 @@ from holdfast.storage.tables import Blob, Column, Count, Table, Text, Time, Ulid
 from holdfast.vault import Sealed
 from holdfast.vault.store import SealedColumn
 
+T = TypeVar("T", str, bytes)
+
 seals = Table(
     "seals",
     metadata,
@@ -48,8 +50,6 @@ checkpoint_keys = Table(
     Column("secret", Blob, nullable=False),
     Column("created_at", Time, nullable=False),
 )
-T = TypeVar("T", str, bytes)
-
 SEALED = (SealedColumn(checkpoint_keys.c.secret, "checkpoint_key"),)
 _ID, _HASH = 26, 32
 LONGEST_KEPT = 200
