@@ -1,18 +1,20 @@
-"""Proxied calls per second: small GETs through `/relay`, on one core with PostgreSQL.
+"""Proxied calls per second: small GETs through `/relay`, on one core with PostgreSQL, and with a core of their own.
 
 The upstream is on the load's core. There are two ceilings, on the server's core against the same upstream: our own
 HTTP client behind a bare handler (what there is to win at most), and aiohttp behind one (what a plain relay does).
 """
 
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from bench.load import Measured, measure
 from bench.machine import LOAD_CORE, SERVER_CORE
 from bench.plan import Figure, Plan
-from bench.processes import Postgres, Process, flags, postgres, started
+from bench.processes import Process, flags, postgres, started
 from bench.reads import compared
 
 ACCOUNTS = 1000
@@ -34,15 +36,23 @@ def run(plan: Plan, only: str = "") -> list[Figure]:
             started("relay_aiohttp", *flags(upstream=origin)) as common,
             started("holdfast", *place) as server,
         ):
-            for callers in plan.proxy_callers:
-                name = f"proxied_calls_postgres_c{callers}_one_core"
-                if not only or only in name:
-                    found.append(_figure(name, plan, callers, server, ours, common, database))
+            for core, where in ((SERVER_CORE, "one_core"), (LOAD_CORE, "own_core")):
+                for callers in plan.proxy_callers:
+                    name = f"proxied_calls_postgres_c{callers}_{where}"
+                    if not only or only in name:
+                        behind = partial(database.pids, core)
+                        found.append(_figure(name, plan, callers, server, ours, common, behind))
     return found
 
 
 def _figure(
-    name: str, plan: Plan, callers: int, server: Process, ours: Process, common: Process, database: Postgres
+    name: str,
+    plan: Plan,
+    callers: int,
+    server: Process,
+    ours: Process,
+    common: Process,
+    database: Callable[[], Sequence[int]],
 ) -> Figure:
     calls, ceilings, others = [], [], []
     for _ in range(plan.runs):
@@ -60,7 +70,7 @@ def _figure(
     return replace(figure, more=figure.more | more)
 
 
-def _run(process: Process, plan: Plan, callers: int, database: Postgres | None) -> Measured:
+def _run(process: Process, plan: Plan, callers: int, database: Callable[[], Sequence[int]] | None) -> Measured:
     return measure(
         process.port,
         process.key,
@@ -68,7 +78,7 @@ def _run(process: Process, plan: Plan, callers: int, database: Postgres | None) 
         seconds=plan.seconds,
         accounts=ACCOUNTS,
         server=[process.pid],
-        database=(lambda: database.pids(SERVER_CORE)) if database else None,
+        database=database,
         path=PATH,
         kind="call",
     )

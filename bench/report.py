@@ -22,6 +22,8 @@ RIVAL = {
     "token_reads_postgres_c64_own_core": (355.0, None),
     "proxied_calls_postgres_c16_one_core": (197.0, 254.0),
     "proxied_calls_postgres_c64_one_core": (191.0, None),
+    "proxied_calls_postgres_c16_own_core": (328.0, None),
+    "proxied_calls_postgres_c64_own_core": (364.0, None),
     "refreshes_one_core_c16": (119.0, 152.0),
     "refreshes_one_core": (127.0, None),
 }
