@@ -11,6 +11,7 @@ one that was parsed and answered at once is known by them when it comes again, w
 import asyncio
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from starlette.types import ASGIApp, Scope
 from uvicorn.config import Config
@@ -35,32 +36,71 @@ MOST_KNOWN_HEADS = 8
 LONGEST_KNOWN_HEAD = 4096
 
 
+class _Turn:
+    """What is written in one turn of a loop, to whomever: it goes out in one go when the turn is over.
+
+    Replies come by the batch. Were each sent as soon as it is made, whoever receives them, and the database on its
+    core, would be woken and put to sleep again for each.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._corked: list[Corked] = []
+        self._is_begun = False
+
+    def begin(self) -> bool:
+        """Tell whether nothing has been written in this turn yet."""
+        if self._is_begun:
+            return False
+        self._is_begun = True
+        self._loop.call_soon(self._end)
+        return True
+
+    def add(self, corked: "Corked") -> None:
+        self.begin()
+        self._corked.append(corked)
+
+    def _end(self) -> None:
+        self._is_begun = False
+        corked, self._corked = self._corked, []
+        for one in corked:
+            one.flush()
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
+
+
 class Corked:
     """A transport whose writes wait for the end of the loop's turn, and go out as one. Closing writes them first."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
+        self._transport = transport
         self.is_closing = transport.is_closing
+        turn = _turns.get(loop)
+        if turn is None:
+            turn = _turns[loop] = _Turn(loop)
+        self._turn = turn
         self._held: list[bytes] = []
         self._size = 0
 
     def write(self, data: bytes) -> None:
         if not self._held:
-            self._loop.call_soon(self.flush)
+            self._turn.add(self)
         self._held.append(data)
         self._size += len(data)
         if self._size > MOST_CORKED_BYTES:
             self.flush()
 
-    def write_through(self, data: bytes) -> None:
-        """Write at once what is whole already, behind what is held."""
-        if self._held:
-            self.flush()
-        self._transport.write(data)
+    def write_whole(self, data: bytes) -> None:
+        """Write what nothing more belongs to: the first of a turn goes at once, and may well be the only one."""
+        if not self._held and self._turn.begin():
+            self._transport.write(data)
+        else:
+            self.write(data)
 
     def flush(self) -> None:
         if self._held:
-            data = b"".join(self._held)
+            data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
             self._held, self._size = [], 0
             self._transport.write(data)
 
@@ -272,7 +312,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
         transport: Corked = self.transport  # type: ignore[assignment]
-        transport.write_through(b"".join((self._status_line(status), headers, b"\r\n", body)))
+        transport.write_whole(b"".join((self._status_line(status), headers, b"\r\n", body)))
         cycle.on_response()
         return True
 

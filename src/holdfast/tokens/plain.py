@@ -1,4 +1,5 @@
-"""The plain token read, many at once: what arrives while one batch is in the database forms the next.
+"""The plain token read, many at once: what arrives while one batch is in the database forms the next, and a crowd
+goes in two, so that one is in the database while the other is answered.
 
 A batch is one transaction: keys checked, accounts found and judged, entries written, one commit; no credential leaves
 before that. There is no timer: a read that comes alone goes alone. What is not plain, or fails, is answered None and
