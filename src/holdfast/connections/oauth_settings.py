@@ -65,8 +65,8 @@ def merged(before: OAuthSettings, change: OAuthSettings, provider: Provider) -> 
         raise _bad("token_endpoint_auth_method", "unsupported", words)
     pkce = before.pkce if change.pkce is None else change.pkce
     auth = before.client_auth if change.client_auth is None else change.client_auth
-    public = (auth or dialect.client_auth) == "none" or not dialect.client_secret_required
-    if pkce is False and public:
+    named = change.pkce is not None or change.client_auth is not None
+    if named and pkce is False and _public(dialect, auth):
         raise _bad("pkce_enabled", "pkce_required", "must be on: nothing else protects the codes of a public client")
     return OAuthSettings(
         params=kept,
@@ -80,18 +80,19 @@ def varied(provider: Provider, settings: OAuthSettings) -> Provider:
     dialect = provider.oauth2
     if dialect is None or not settings:
         return provider
-    params = {**dialect.authorize_params, **settings.params}
+    auth = settings.client_auth if settings.client_auth in methods(dialect) else None
     pkce = dialect.pkce
-    if settings.pkce is False and pkce != "required":  # a custom provider's entry may have become stricter since
+    # A custom provider's entry may have become stricter since.
+    if settings.pkce is False and pkce != "required" and not _public(dialect, auth):
         pkce = "omit"
     elif settings.pkce and pkce == "omit":
         pkce = "supported"
-    auth = settings.client_auth
+    params = {**dialect.authorize_params, **settings.params}
     changed = msgspec.structs.replace(
         dialect,
         authorize_params={name: value for name, value in params.items() if value},
         pkce=pkce,
-        client_auth=auth if auth is not None and auth in methods(dialect) else dialect.client_auth,
+        client_auth=auth or dialect.client_auth,
     )
     return msgspec.structs.replace(provider, oauth2=changed)
 
@@ -106,6 +107,10 @@ def methods(dialect: Dialect) -> tuple[ClientAuth, ...]:
         return (own,)
     signed = tuple(one for one in dialect.client_auth_also if one in ("client_secret_jwt", "secret_as_basic_user"))
     return tuple(dict.fromkeys((own, *_SECRETS, *signed)))
+
+
+def _public(dialect: Dialect, auth: ClientAuth | None) -> bool:
+    return (auth or dialect.client_auth) == "none" or not dialect.client_secret_required
 
 
 def _check_param(name: str, value: str, dialect: Dialect) -> None:
