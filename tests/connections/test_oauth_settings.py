@@ -91,6 +91,7 @@ def test_there_is_a_most_of_parameters() -> None:
         ({"pkce": "supported"}, False, "omit"),
         ({"pkce": "unknown"}, False, "omit"),
         ({"pkce": "omit"}, True, "supported"),
+        ({"pkce": "omit", "client_auth": "none"}, False, "omit"),
         ({"pkce": "required"}, True, "required"),
         ({"pkce": "required"}, False, None),
         ({"pkce": "supported", "client_auth": "none"}, False, None),

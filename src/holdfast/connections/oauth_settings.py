@@ -66,7 +66,7 @@ def merged(before: OAuthSettings, change: OAuthSettings, provider: Provider) -> 
     pkce = before.pkce if change.pkce is None else change.pkce
     auth = before.client_auth if change.client_auth is None else change.client_auth
     named = change.pkce is not None or change.client_auth is not None
-    if named and pkce is False and _public(dialect, auth):
+    if named and pkce is False and dialect.pkce != "omit" and _public(dialect, auth):
         raise _bad("pkce_enabled", "pkce_required", "must be on: nothing else protects the codes of a public client")
     return OAuthSettings(
         params=kept,
