@@ -19,7 +19,7 @@ from holdfast.events import Actor
 from holdfast.oauth2.dialect import Dialect
 from holdfast.providers.entry import Provider
 from holdfast.secret import Secret
-from tests.parts.browser import Browser
+from tests.parts.browser import Browser, LostWay
 from tests.parts.emulate import Emulators
 from tests.parts.oidc_provider import OidcProvider
 
@@ -82,6 +82,41 @@ async def test_a_certified_provider_knows_whom_a_linked_account_is(tmp_path: Pat
             who = httpx2.get(oidc_provider.userinfo_url, headers={"authorization": f"Bearer {tokens[-1]}"})
             assert who.json()["sub"] == "ada"
         assert len(set(tokens)) == 2
+
+
+@pytest.mark.node
+async def test_a_connection_may_have_a_public_client_where_its_provider_has_others(
+    tmp_path: Path, oidc_provider: OidcProvider
+) -> None:
+    pattern = {
+        "type": "OAUTH",
+        "display_name": "Acme",
+        "fields": [],
+        "oauth_config": {"authorize_uri": oidc_provider.authorize_url, "token_uri": oidc_provider.token_url},
+    }
+    body = {"display_name": "Acme", "proxy_url": "https://api.acme.example", "auth_patterns": [pattern]}
+    async with running(Config(dev=True, data_dir=tmp_path, port=0)) as (holdfast, _), app_of(holdfast) as web:
+        made = (await web.post("/api/v1/custom-providers", json=body)).json()["provider"]
+        new = {"provider_key": made["identifier"], "type": "OAUTH", "key_id": "acme"}
+        path = "/api/v1/connections/" + (await web.post("/api/v1/connections", json=new)).json()["connection"]["id"]
+        config = {
+            "client_id": oidc_provider.public_client_id,
+            "client_secret": "none-that-is-known",
+            "scopes": ["openid", "offline_access", "read"],
+            "prompt": "consent",
+        }
+        assert (await web.patch(path, json={"oauth_config": config})).status_code == 200
+        asked = {"connector": "acme", "identifier": "ada", "user_verify_url": BACK, "state": "s"}
+        link = (await web.post(f"{ACCOUNTS}/magic_link", json=asked)).json()["link"]
+        with Browser() as person, pytest.raises(LostWay, match="refuses this app"):
+            await person.walk_async(link, stop_at=BACK)
+        public = {"oauth_config": {"token_endpoint_auth_method": "none"}}
+        assert (await web.patch(path, json=public)).status_code == 200
+        found = await connect(web, "acme", "ada")
+        assert found["status"] == "ACTIVE"
+        token = found["authorization_details"]["oauth_token"]["access_token"]
+        who = httpx2.get(oidc_provider.userinfo_url, headers={"authorization": f"Bearer {token}"})
+        assert who.json()["sub"] == "ada"
 
 
 @pytest.mark.node

@@ -1,4 +1,4 @@
-// A certified OpenID provider with one confidential client, strict refresh rotation, and switches for tests.
+// A certified OpenID provider with a confidential client and a public one, strict refresh rotation, and switches for tests.
 //
 // Prints one line of JSON when it listens. Ends with SIGTERM, or when its standard input is closed.
 // Every account signs in and consents at once: `login_hint` names it, or else the setting `account`.
@@ -9,6 +9,7 @@ import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 
 const CLIENT_ID = 'holdfast-app';
+const PUBLIC_CLIENT_ID = 'holdfast-public';
 // Each of these characters reads differently once it is form-encoded (RFC 6749, section 2.3.1), as Basic demands.
 const CLIENT_SECRET = 'a+b/c=d&e%f:g%3Ah-0123456789abcdef';
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
@@ -29,6 +30,12 @@ const provider = new Provider(issuer, {
     client_secret: CLIENT_SECRET,
     redirect_uris: ['http://localhost/callback'],
     grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
+    scope: 'openid offline_access email profile read write',
+  }, {
+    client_id: PUBLIC_CLIENT_ID,
+    token_endpoint_auth_method: 'none',
+    redirect_uris: ['http://localhost/callback'],
+    grant_types: ['authorization_code', 'refresh_token'],
     scope: 'openid offline_access email profile read write',
   }],
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
@@ -163,4 +170,6 @@ server.on('request', async (req, res) => {
 const stop = () => process.exit(0);
 process.once('SIGTERM', stop);
 process.stdin.on('end', stop).resume();
-console.log(JSON.stringify({ base_url: issuer, client_id: CLIENT_ID, client_secret: CLIENT_SECRET }));
+console.log(JSON.stringify({
+  base_url: issuer, client_id: CLIENT_ID, client_secret: CLIENT_SECRET, public_client_id: PUBLIC_CLIENT_ID,
+}));

@@ -27,19 +27,20 @@ NOW = 1_790_000_000.0
 TOKEN_URL = "https://p.example/token"
 SPECIAL = "a+b/c=d&e%f:g h~é"
 CLIENT = Client("app:1", Secret(SPECIAL))
+VERIFIER = Secret("v" * 43)
 
 
 def dialect(**fields: Any) -> Dialect:
     return msgspec.convert({"token_url": TOKEN_URL} | fields, Dialect)
 
 
-def code(fields: Dialect | None = None, client: Client = CLIENT) -> Request:
+def code(fields: Dialect | None = None, client: Client = CLIENT, verifier: Secret | None = VERIFIER) -> Request:
     return code_request(
         fields or dialect(),
         client,
         code=Secret("the-code"),
         redirect_uri="https://us.example/cb",
-        code_verifier=Secret("v" * 43),
+        code_verifier=verifier,
         now=NOW,
     )
 
@@ -204,7 +205,11 @@ def test_renamed_parameters_reach_the_token_endpoint_too() -> None:
 
 
 def test_no_verifier_goes_to_a_provider_that_saw_no_challenge() -> None:
-    assert "code_verifier" not in form(code(dialect(pkce="omit")))
+    assert "code_verifier" not in form(code(dialect(pkce="omit"), verifier=None))
+
+
+def test_a_code_asked_for_with_a_challenge_is_exchanged_with_its_verifier_whatever_is_set_by_then() -> None:
+    assert form(code(dialect(pkce="omit")))["code_verifier"] == "v" * 43
 
 
 def test_entries_add_parameters_headers_and_a_resource() -> None:

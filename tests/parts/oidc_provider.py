@@ -28,6 +28,8 @@ class OidcProvider:
         self.base_url: str = facts["base_url"]
         self.client_id: str = facts["client_id"]
         self.client_secret: str = facts["client_secret"]
+        self.public_client_id: str = facts["public_client_id"]
+        """Of a client that has no secret, and is refused with one."""
         self.authorize_url = f"{self.base_url}/auth"
         self.token_url = f"{self.base_url}/token"
         self.userinfo_url = f"{self.base_url}/me"

@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.accounts import Account, Status, store
 from holdfast.accounts.expiry import sweep_at
+from holdfast.connections.oauth_settings import OAuthSettings
 from holdfast.connections.settings import Changes
 from holdfast.events import Action, Actor
 from holdfast.oauth2.replies import TokenGrant
@@ -154,6 +155,20 @@ async def test_a_setting_that_has_changed_is_used_at_the_next_turn(house: House)
     assert after.effective.connection.description == "ours now"
     again = await _taken(turns, await house.connect(connection))
     assert again.effective is after.effective  # nothing has changed, and nothing is read again
+
+
+async def test_oauth_settings_that_have_changed_are_used_at_the_next_turn(house: House) -> None:
+    connection = await house.connection(dialect={"pkce": "supported"})
+    turns = _turns(house)
+    before = await _taken(turns, await house.connect(connection))
+    changed = OAuthSettings(params={"prompt": "none"}, client_auth="client_secret_post")
+    await house.connections.update(
+        house.environment_id, connection.name, "user", Changes(oauth_settings=changed), Actor("operator")
+    )
+    after = await _taken(turns, await house.connect(connection))
+    for turn, method in ((before, "client_secret_basic"), (after, "client_secret_post")):
+        dialect = turn.effective.provider.oauth2
+        assert dialect is not None and dialect.client_auth == method
 
 
 async def test_a_settled_pair_is_stored_with_all_that_came_with_it_and_its_entry(house: House) -> None:

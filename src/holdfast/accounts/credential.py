@@ -54,10 +54,15 @@ class ClientCredential:
     client_secret: Secret
 
 
+@dataclass(frozen=True, slots=True)
+class NoCredential:
+    """The provider asks for none: the account is its settings, and calls go out with nothing attached."""
+
+
 PRINCIPAL = "principal"
 """Where `kept` holds a delegated credential's subject or user."""
 
-Credential = OAuthCredential | ApiKey | ClientCredential | Delegated
+Credential = OAuthCredential | ApiKey | ClientCredential | Delegated | NoCredential
 
 
 def method_of(credential: Credential) -> Method:
@@ -70,6 +75,8 @@ def method_of(credential: Credential) -> Method:
             return "oauth"
         case Delegated(method):
             return method
+        case NoCredential():
+            return "none"
 
 
 def brought(
@@ -158,9 +165,10 @@ def lay_in(account: Account, credential: Credential, vault: Vault, lifetime: Lif
                 "consent_ends_at": None,
                 "refresh_at": now,
             }
-        case Delegated(_, principal):
+        case Delegated() | NoCredential():
+            named = {PRINCIPAL: credential.principal} if isinstance(credential, Delegated) else {}
             changed = {
-                "kept": {**account.kept, PRINCIPAL: principal},
+                "kept": {**account.kept, **named},
                 "expires_at": None,
                 "grant_expires_at": None,
                 "consent_ends_at": None,

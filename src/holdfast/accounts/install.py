@@ -15,7 +15,7 @@ from holdfast.access import store as access_store
 from holdfast.access.membership import may_act
 from holdfast.accounts import store
 from holdfast.accounts.account import UNFINISHED, Account, Owner, Reason, Role, Status, snapshot
-from holdfast.accounts.credential import Credential, lay_in, method_of
+from holdfast.accounts.credential import Credential, NoCredential, lay_in, method_of
 from holdfast.accounts.selection import select_account
 from holdfast.accounts.store import idempotency
 from holdfast.clock import Clock
@@ -103,6 +103,8 @@ class Accounts:
     def connect_in(self, tx: Tx, plan: Connecting) -> Account:
         """As `connect`, within a transaction of the caller's; the environment's keys must be ready."""
         connection = plan.effective.connection
+        if connection.method == "none" and plan.credential is None:
+            plan = replace(plan, credential=NoCredential(), status=None)  # nothing to wait for
         # First of all: a repetition that comes while the first request is under way must find what that one makes.
         store.lock_owner(tx, connection.environment_id, connection.id, plan.owner)
         if plan.idempotency is not None:

@@ -101,9 +101,10 @@ class Links:
         connection = connection_store.by_id(tx, account.environment_id, account.connection_id)
         if connection is None:
             raise NotFound("there is no such connected account", code="connected_account_not_found")
-        if connection.method in ("delegated", "trusted_idp"):
+        if connection.method in ("delegated", "trusted_idp", "none"):
+            how = "without a credential" if connection.method == "none" else f"by {connection.method}"
             raise Unprocessable(
-                f"'{connection.name}' connects by {connection.method}: there is nothing to connect in a browser",
+                f"'{connection.name}' connects {how}: there is nothing to connect in a browser",
                 code="auth_method_mismatch",
             )
         effective = accounts.connections.effective(tx, connection, account.owner.organization_id)

@@ -100,16 +100,17 @@ class Start:
         # A link's ten minutes begin with its first start, and starting again does not prolong them.
         opens = attempt.by_link and attempt.stage is Stage.BEGUN
         ends = accounts.clock.now() + self._lifetime if opens else attempt.expires_at
+        provider = await self._factory.client_for(opened.effective, client, attempt.config)
+        challenged = provider.dialect.pkce != "omit"  # as it is now: the code is exchanged as this request was made
         started = replace(
             attempt,
             stage=Stage.STARTED,
             expires_at=ends,
             state_hash=accounts.vault.lookup_hash("state", state),
             browser_hash=accounts.vault.lookup_hash("browser", browser),
-            verifier=accounts.vault.seal(verifier, attempt.verifier_place()),
+            verifier=accounts.vault.seal(verifier, attempt.verifier_place()) if challenged else None,
         )
-        provider = await self._factory.client_for(opened.effective, client, attempt.config)
-        url = provider.authorization_url(state=state, code_challenge=pkce.s256(verifier))
+        url = provider.authorization_url(state=state, code_challenge=pkce.s256(verifier) if challenged else None)
         if not await accounts.database.transact(
             lambda tx: store.advance(tx, started, from_stages=(Stage.BEGUN, Stage.STARTED))
         ):

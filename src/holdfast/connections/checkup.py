@@ -64,14 +64,15 @@ class CheckUp:
             return [_without_client(connection), *scopes]
         try:
             asking = await self._factory.client_for(effective, client)
-            verifier = new_verifier()
-            url = asking.authorization_url(state=opaque(22), code_challenge=s256(verifier))
+            verifier = None if asking.dialect.pkce == "omit" else new_verifier()
+            challenge = None if verifier is None else s256(verifier)
+            url = asking.authorization_url(state=opaque(22), code_challenge=challenge)
         except HoldfastError as error:
             return [Check("Endpoints", "unknown", f"They depend on each account's settings: {error.message}"), *scopes]
         asked, told = await asyncio.gather(self._token_endpoint(asking, verifier), self._consent_page(asking, url))
         return [judge_client(provider, client, *asked), judge_redirect(asking.redirect_uri, told), *scopes]
 
-    async def _token_endpoint(self, asking: ProviderClient, verifier: Secret) -> tuple[Outcome, Outcome | None]:
+    async def _token_endpoint(self, asking: ProviderClient, verifier: Secret | None) -> tuple[Outcome, Outcome | None]:
         """Return what a code that is none is answered: with the secret there is, then with the former if that fails."""
         code = Secret("holdfast-check-" + opaque(16))
         alone = replace(asking, former=None)

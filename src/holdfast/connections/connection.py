@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from holdfast.connections.oauth_settings import UNSET, OAuthSettings, varied
 from holdfast.providers.entry import Method, Provider
 from holdfast.vault import Place, Sealed
 
@@ -43,6 +44,7 @@ class Connection:
     """Which calls go through the proxy: see `rules`. None at all = every one; token reads are not concerned."""
     description: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    oauth_settings: OAuthSettings = UNSET
     alert: str | None = None
     """Why the provider refuses our client, in words; None while all is well."""
     alert_at: float | None = None
@@ -96,6 +98,7 @@ class Effective:
 
     connection: Connection
     provider: Provider
+    """Its entry, with the connection's own OAuth settings over it."""
     enabled: bool
     scopes: tuple[str, ...]
     client_ref: str | None
@@ -128,7 +131,7 @@ def effective(connection: Connection, provider: Provider, override: Override | N
         config.update(
             {name: value for name, value in override.config.items() if own or _free(connection, provider, name)}
         )
-    return Effective(connection, provider, enabled, scopes, client_ref, config)
+    return Effective(connection, varied(provider, connection.oauth_settings), enabled, scopes, client_ref, config)
 
 
 def _free(connection: Connection, provider: Provider, name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from holdfast import ids
 from holdfast.connections.connection import Connection
 from holdfast.events import Action, Actor, Entry
@@ -11,7 +13,7 @@ def connection_entry(
     connection: Connection, action: Action, actor: Actor, now: float, before: Connection | None = None
 ) -> Entry:
     """Return the entry. The rules of its calls are in it where there are some from the first or they differ from those
-    of `before`: who let what through, and since when, is for the log to answer."""
+    of `before`, as its OAuth settings are: who let what through, and since when, is for the log to answer."""
     data: dict[str, Any] = {
         "name": connection.name,
         "owner_kind": connection.owner_kind,
@@ -21,6 +23,8 @@ def connection_entry(
     had = before.proxy_rules if before is not None else ()
     if action in (Action.CONNECTION_CREATED, Action.CONNECTION_UPDATED) and connection.proxy_rules != had:
         data["proxy_rules"] = list(connection.proxy_rules)
+    if before is not None and connection.oauth_settings != before.oauth_settings:
+        data["oauth_settings"] = msgspec.to_builtins(connection.oauth_settings)
     return Entry(
         environment_id=connection.environment_id,
         id=ids.new_id(now),

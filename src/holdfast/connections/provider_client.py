@@ -181,12 +181,12 @@ class ProviderClient:
         return read_callback(self.dialect, params, client_secret=self.oauth.client_secret, values=self.values)
 
     async def exchange_code(self, code: Secret, verifier: Secret | None) -> Outcome:
-        """Exchange the code, and the token again where the provider has a second, longer-lived kind."""
+        """Exchange the code, and the token again where the provider has a second, longer-lived kind. `verifier`: None
+        where the authorization request had no challenge."""
         now = self.clock.now()
-        used = None if self.dialect.pkce == "omit" else verifier
         outcome = await self._try_secrets(
             lambda client: code_request(
-                self.dialect, client, code=code, redirect_uri=self.redirect_uri, code_verifier=used, now=now
+                self.dialect, client, code=code, redirect_uri=self.redirect_uri, code_verifier=verifier, now=now
             ),
             known=(code, *((verifier,) if verifier else ())),
         )

@@ -25,6 +25,8 @@ from holdfast.connections.connection import (
 )
 from holdfast.connections.definitions import define, redefine
 from holdfast.connections.entries import connection_entry
+from holdfast.connections.oauth_settings import UNSET as NO_SETTINGS
+from holdfast.connections.oauth_settings import OAuthSettings, merged
 from holdfast.connections.rules import checked
 from holdfast.errors import Conflict, Invalid, NotFound
 from holdfast.events import Action, Actor
@@ -80,6 +82,8 @@ class Changes:
     definition: Provider | None = None
     config: Mapping[str, str] | None = None
     """Replaces all of it."""
+    oauth_settings: OAuthSettings = NO_SETTINGS
+    """What it does not name stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,8 +230,11 @@ class Connections:
             if changes.client is not None and (before.method != "oauth" or before.client_supply != "custom"):
                 raise Invalid("credentials can be set on OAuth integrations with credentials of type custom only")
             connection = _changed(before, changes, now)
+            provider = self.provider(tx, environment_id, before.provider_slug)
+            if changes.oauth_settings:
+                settings = merged(before.oauth_settings, changes.oauth_settings, provider)
+                connection = replace(connection, oauth_settings=settings)
             if changes.config is not None:
-                provider = self.provider(tx, environment_id, before.provider_slug)
                 connection = replace(connection, config=check_config(provider, changes.config, scope="integration"))
             if change is not None:
                 change.store(tx)

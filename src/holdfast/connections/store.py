@@ -3,10 +3,12 @@
 from collections.abc import Collection
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, UniqueConstraint, delete, func, insert, or_, select, update
 from sqlalchemy import Connection as Tx
 
 from holdfast.connections.connection import Client, Connection, Override, OwnerKind
+from holdfast.connections.oauth_settings import UNSET, OAuthSettings
 from holdfast.storage.paging import page
 from holdfast.storage.tables import (
     Blob,
@@ -45,6 +47,7 @@ connections = Table(
     Column("proxy_rules", Json, nullable=False),
     Column("description", Text),
     Column("config", Json, nullable=False),
+    Column("oauth_settings", Json, nullable=False),
     Column("alert", Text),
     Column("alert_at", Time),
     Column("alert_client_ref", String(26)),
@@ -347,6 +350,7 @@ def _connection_values(record: Connection) -> dict[str, Any]:
         "proxy_rules": list(record.proxy_rules),
         "description": record.description,
         "config": dict(record.config),
+        "oauth_settings": msgspec.to_builtins(record.oauth_settings),
         "alert": record.alert,
         "alert_at": record.alert_at,
         "alert_client_ref": record.alert_client_ref,
@@ -357,7 +361,9 @@ def _connection_values(record: Connection) -> dict[str, Any]:
 
 def _connection(row: Row[Any]) -> Connection:
     lists = {"required_scopes": tuple(row.required_scopes), "proxy_rules": tuple(row.proxy_rules)}
-    return Connection(**{**row._mapping, "scopes": None if row.scopes is None else tuple(row.scopes), **lists})
+    settings = msgspec.convert(row.oauth_settings, OAuthSettings) if row.oauth_settings else UNSET
+    scopes = None if row.scopes is None else tuple(row.scopes)
+    return Connection(**{**row._mapping, "scopes": scopes, "oauth_settings": settings, **lists})
 
 
 def _client_values(record: Client) -> dict[str, Any]:

@@ -101,6 +101,10 @@ WORDS: Mapping[Action, Words] = {
 _OTHERWISE = {
     (Action.ADMINISTRATOR_INVITED, "withdrawn"): "took back the invitation of {email} as {role}",
     (Action.CONNECTION_UPDATED, "proxy_rules"): "changed the connection {name} and which calls may go through it",
+    (
+        Action.CONNECTION_UPDATED,
+        "oauth_settings",
+    ): "changed the connection {name} and how it asks for access",
 }
 """Entries that say something else where this member of their data is there, and not false."""
 _LONGEST = 200

@@ -125,9 +125,13 @@ def count(number: float) -> str:
 
 def method(name: str) -> str:
     """Return a way to connect as people write it: `OAuth`, `API key`, `client credentials`."""
-    return {"oauth": "OAuth", "oauth2": "OAuth 2.0", "api_key": "API key", "jwt_bearer": "JWT"}.get(
-        name, name.replace("_", " ")
-    )
+    return {
+        "oauth": "OAuth",
+        "oauth2": "OAuth 2.0",
+        "api_key": "API key",
+        "jwt_bearer": "JWT",
+        "none": "no credential",
+    }.get(name, name.replace("_", " "))
 
 
 def status(name: str) -> Markup:

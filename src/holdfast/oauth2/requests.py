@@ -76,10 +76,11 @@ def code_request(
 ) -> Request:
     """Return the request that swaps a code for tokens (RFC 6749 section 4.1.3).
 
-    `redirect_uri` is what the authorization request said: the stand-in, where there is one.
+    `redirect_uri` is what the authorization request said: the stand-in, where there is one. `code_verifier`: None where
+    that request had no challenge.
     """
     params = {"grant_type": "authorization_code", "code": code.reveal(), "redirect_uri": redirect_uri}
-    if code_verifier is not None and dialect.pkce != "omit":
+    if code_verifier is not None:
         params["code_verifier"] = code_verifier.reveal()
     return _token_request(dialect, client, params | _resource(dialect) | dialect.token_params, now)
 

@@ -12,9 +12,9 @@ from typing import Literal
 from holdfast.oauth2.dialect import Dead, Dialect, Path, _Struct
 
 AuthKind = Literal["oauth2", "oauth2_client_credentials", "oauth1", "api_key", "basic", "jwt_bearer", "mcp", "custom"]
-Method = Literal["oauth", "api_key", "client_credentials", "delegated", "trusted_idp"]
-"""How an account authenticates: the credential kinds that Holdfast keeps. The last two hold no secret: whom the
-connection's own service account acts for, or which of the provider's users the app is let in as."""
+Method = Literal["oauth", "api_key", "client_credentials", "delegated", "trusted_idp", "none"]
+"""How an account authenticates: the credential kinds that Holdfast keeps. The last three hold no secret: whom the
+connection's own service account acts for, which of the provider's users the app is let in as, or nothing at all."""
 
 Seconds = int
 
@@ -256,6 +256,8 @@ class Provider(_Struct, frozen=True, kw_only=True):
         """Return the credential kinds an account of this provider may have, the usual one first."""
         if self.methods:
             return self.methods
+        if self.auth == "custom" and self.oauth2 is None:
+            return ("none",)
         if self.auth in ("oauth2", "oauth1", "mcp", "jwt_bearer", "custom"):
             return ("oauth", "client_credentials") if self.client_credentials else ("oauth",)
         if self.auth == "oauth2_client_credentials":

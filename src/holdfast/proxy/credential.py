@@ -28,14 +28,15 @@ from holdfast.tokens.plain import Answered
 from holdfast.tokens.store import Found
 from holdfast.vault import Vault
 
-_ALL: tuple[Method, ...] = ("oauth", "api_key", "client_credentials")
+_ALL: tuple[Method, ...] = ("oauth", "api_key", "client_credentials", "none")
 _MOST_INTRICATE = 10_000
 
 
 class Held(msgspec.Struct, frozen=True):
     """A credential whose read is on record, and where it may go."""
 
-    secret: Secret
+    secret: Secret | None
+    """None where the account's method is `none`: nothing is attached."""
     outlet: Outlet
     owner: Owner
     account_id: str
@@ -177,12 +178,13 @@ class Credentials:
             raise AuthorizationRequired(name, owner, found.why, found.reason, found.detail)
         effective, account = found.effective, found.account
         values = _values(effective, account)
-        if lacks_site(effective.provider, values):
-            values |= await self._sites.find(effective, account, found.secret)
+        secret = None if account.method == "none" else found.secret
+        if secret is not None and lacks_site(effective.provider, values):
+            values |= await self._sites.find(effective, account, secret)
         outlet = self._outlet(effective.provider, values)
         if effective.connection.proxy_rules:
             check(effective.connection, account, asked, self.destination(outlet, asked))
-        return Held(found.secret, outlet, owner, account.id, name, account.connection_id)
+        return Held(secret, outlet, owner, account.id, name, account.connection_id)
 
     def _permit(self, asked: Asked, effective: Effective, account: Account) -> None:
         """Raise NotAllowed before the credential is read. Where it takes the credential to find out at which site the

@@ -141,7 +141,7 @@ class Proxy:
         return self.answered(close, held, exchange)
 
     def answered(self, close: "Close", held: Held, exchange: Exchange) -> Answered:
-        secret = held.secret.reveal().encode()
+        secret = b"" if held.secret is None else held.secret.reveal().encode()
         return Answered(exchange, backward(exchange.headers, status=exchange.status, secret=secret), close)
 
     def is_full(self, account_id: str) -> bool:

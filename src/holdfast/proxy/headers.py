@@ -81,14 +81,16 @@ def onward(headers: Pairs) -> dict[bytes, bytes]:
 
 
 def backward(headers: Pairs, *, status: int, secret: bytes) -> Pairs:
-    """Return what goes back to the caller. A value that quotes the credential does not."""
+    """Return what goes back to the caller. A value that quotes the credential (`secret`, empty = none) does not."""
     found = [pair for pair in headers if _comes(pair[0])]
     if status in (204, 304):
         found = [pair for pair in found if pair[0] != b"content-length"]  # of a body that does not come
     # All values in one look: no secret holds a tab, so that none can begin in one value and end in the next.
     values = b"\t".join([value for _, value in found])
-    if _BREAKS.search(values) or secret in values:
-        found = [(name, value.replace(secret, b"<sealed>")) for name, value in found if not _BREAKS.search(value)]
+    if _BREAKS.search(values):
+        found = [(name, value) for name, value in found if not _BREAKS.search(value)]
+    if secret and secret in values:
+        found = [(name, value.replace(secret, b"<sealed>")) for name, value in found]
     named = [value for name, value in headers if name == b"connection"]
     for token in b",".join(named).lower().split(b",") if named else ():
         if token.strip() not in (b"keep-alive", b"close", b""):

@@ -144,9 +144,10 @@ def destination_of(outlet: Outlet, url: str, *, allow_private: bool) -> Destinat
     return Destination(target, path, query)
 
 
-def carried(outlet: Outlet, there: Destination, headers: dict[bytes, bytes], secret: Secret) -> bytes:
-    """Put the credential into the headers, and return the request's path with what goes there. Raises Unprocessable."""
-    if not _VISIBLE.fullmatch(secret.reveal()):
+def carried(outlet: Outlet, there: Destination, headers: dict[bytes, bytes], secret: Secret | None) -> bytes:
+    """Put the credential, if there is one, into the headers, and return the request's path with what goes there. Raises
+    Unprocessable."""
+    if secret is not None and not _VISIBLE.fullmatch(secret.reveal()):
         raise Unprocessable(
             "the stored credential holds characters that no header may carry", code="invalid_credential"
         )
@@ -154,6 +155,8 @@ def carried(outlet: Outlet, there: Destination, headers: dict[bytes, bytes], sec
         headers.setdefault(name, value)
     headers.update(outlet.fixed)
     path, query = there.path, there.query
+    if secret is None:
+        return f"{path}?{query}".encode() if query else path.encode()
     if outlet.bearer:
         headers[b"authorization"] = b"Bearer " + secret.reveal().encode()
     else:

@@ -46,6 +46,8 @@ def decide(account: Account, now: float, min_ttl: float) -> Decision:
     if account.status is not Status.ACTIVE:
         return Stop(account.reason, account.detail or f"the account is {account.status}")
     renewable = account.grant is not None
+    if account.method == "none":
+        return Serve(False, _warnings(account))
     if account.access is None:
         return Renew(False) if renewable else Stop(Reason.NO_CREDENTIAL, "the account holds no token")
     if account.expires_at is None or account.expires_at - now > min_ttl:

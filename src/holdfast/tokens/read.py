@@ -54,6 +54,7 @@ class Vended:
 
     account: Account
     secret: Secret
+    """Empty where the account's method is `none`: for callers who ask for that one too."""
     missing_scopes: tuple[str, ...]
     config: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -181,9 +182,11 @@ class TokenReader:
 
     async def _vend(self, found: _Found) -> Vended:
         account, decision = found.account, found.decision
-        if account.access is None or not isinstance(decision, policy.Serve):
+        if not isinstance(decision, policy.Serve) or (account.access is None and account.method != "none"):
             raise self._not_now(None)
-        secret = await self._vault.open_fresh(account.access, account.access_place())
+        secret = Secret("")
+        if account.access is not None:
+            secret = await self._vault.open_fresh(account.access, account.access_place())
         if decision.due:
             self._refresher.start(account)
         metrics.READS.add("ok")
@@ -241,5 +244,8 @@ def shown_config(effective: Effective, account: Account) -> dict[str, str]:
 
 
 def _mismatch(name: str, method: Method) -> Unprocessable:
+    if method == "none":
+        message = f"'{name}' connects without a credential: there is no token to read. Call it through the proxy"
+        return Unprocessable(message, code="auth_method_mismatch")
     hint = "POST /data-integrations/{slug}/token" if method == "oauth" else "POST /data-integrations/{slug}/credentials"
     return Unprocessable(f"'{name}' connects by {method}: use {hint}", code="auth_method_mismatch")

@@ -279,13 +279,13 @@ async def test_a_definition_that_contradicts_itself_is_refused(door: Door, chang
 
 
 @pytest.mark.parametrize("asked", [{}, {"type": "NO_AUTH"}])
-async def test_a_provider_without_credentials_is_defined_and_says_that_it_cannot_be_connected(
-    door: Door, asked: dict[str, str]
-) -> None:
+async def test_a_provider_without_credentials_is_defined_and_connected(door: Door, asked: dict[str, str]) -> None:
     made = await _define(door, {"type": "NO_AUTH", "display_name": "None", "fields": []})
-    refused = await door.ask("POST", "/api/v1/connections", json={"provider_key": made["identifier"], **asked})
-    assert (refused.status_code, refused.json()["code"]) == (400, 9)
-    assert "OAuth" not in refused.json()["message"] and "NO_AUTH" in refused.json()["message"]
+    body = {"provider_key": made["identifier"], **asked}
+    connection = (await door.done("POST", "/api/v1/connections", json=body))["connection"]
+    assert (connection["type"], connection["status"]) == ("NO_AUTH", "COMPLETED")
+    other = await door.refused("POST", "/api/v1/connections", json={**body, "type": "OAUTH", "key_id": "other"})
+    assert other == (400, "INVALID_ARGUMENT", ["connection.type"])
 
 
 async def test_a_server_whose_endpoints_are_unknown_is_defined_and_cannot_be_connected_yet(door: Door) -> None:

@@ -1,7 +1,7 @@
 """`client.connection`: an environment's connections, made and completed; and what is asked of them wrongly."""
 
 import pytest
-from google.protobuf.wrappers_pb2 import StringValue
+from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 from scalekit import ScalekitClient
 from scalekit.common.exceptions import ScalekitBadRequestException, ScalekitNotFoundException
 from scalekit.v1.connections.connections_pb2 import (
@@ -10,6 +10,7 @@ from scalekit.v1.connections.connections_pb2 import (
     Flags,
     GetConnectionContextRequest,
     OAuthConnectionConfig,
+    OauthExtensions,
     UpdateConnection,
     UpdateConnectionContextRequest,
 )
@@ -38,6 +39,47 @@ def test_a_connection_is_made_completed_and_used(house: House, client: ScalekitC
     assert found.oauth_config.client_id.value == "an-id" and not found.oauth_config.client_secret.value
     account = client.actions.get_or_create_connected_account(made.key_id, house.new("user")).connected_account
     assert (account.provider, account.status) == ("HUBSPOT", "PENDING_AUTH")
+
+
+def test_oauth_settings_are_kept_shown_and_changed(house: House, client: ScalekitClient) -> None:
+    asked = CreateConnection(provider_key="GOOGLE", type=OAUTH)
+    made = client.connection.create_environment_connection(asked)[0].connection
+    config = OAuthConnectionConfig(
+        prompt=StringValue(value="select_account"),
+        access_type=StringValue(value=""),
+        pkce_enabled=BoolValue(value=False),
+        token_endpoint_auth_method=StringValue(value="client_secret_basic"),
+        extensions=OauthExtensions(extra_authorize_params={"hd": "acme.example"}),
+    )
+    client.connection.update_environment_connection(made.id, UpdateConnection(oauth_config=config))
+    found = client.connection.get_environment_connection(made.id)[0].connection.oauth_config
+    assert (found.prompt.value, found.HasField("access_type")) == ("select_account", False)
+    assert (found.pkce_enabled.value, found.token_endpoint_auth_method.value) == (False, "client_secret_basic")
+    assert dict(found.extensions.extra_authorize_params) == {"hd": "acme.example"}
+    again = client.connection.update_environment_connection(made.id, UpdateConnection(oauth_config=found))[0]
+    assert again.connection.oauth_config == found
+    elsewhere = OAuthConnectionConfig(token_uri=StringValue(value="https://evil.example/token"))
+    with pytest.raises(ScalekitBadRequestException, match="custom provider"):
+        client.connection.update_environment_connection(made.id, UpdateConnection(oauth_config=elsewhere))
+
+
+def test_tokens_are_asked_for_as_the_connection_says_its_client_proves_itself(
+    house: House, client: ScalekitClient
+) -> None:
+    made = client.connection.list_app_connections(query=house.connector())[0].connections[0]
+    user, details = house.new("user"), {"oauth_token": {"refresh_token": house.granted().refresh}}
+
+    def set_method(method: str) -> None:
+        config = OAuthConnectionConfig(token_endpoint_auth_method=StringValue(value=method))
+        client.connection.update_environment_connection(made.id, UpdateConnection(oauth_config=config))
+
+    set_method("none")
+    with pytest.raises(ScalekitBadRequestException, match="client_secret is wrong"):
+        client.actions.create_connected_account(made.key_id, user, details)
+    set_method("client_secret_post")
+    client.actions.create_connected_account(made.key_id, user, details)
+    found = client.actions.get_connected_account(made.key_id, user).connected_account
+    assert house.sandbox.admits(found.authorization_details["oauth_token"]["access_token"])
 
 
 @proves("connection.list_app_connections")

@@ -119,6 +119,27 @@ async def test_the_credential_goes_where_the_pattern_says_through_both_proxies(
         assert not {key for key, _ in request.headers} & {"connection_name", "identifier", "x-relay-user"}
 
 
+async def test_a_provider_without_credentials_is_connected_by_naming_the_account(
+    house: House, client: ScalekitClient, upstream: Capture, web: httpx2.AsyncClient
+) -> None:
+    connector = await asyncio.to_thread(_defined, house, client, {"type": "NO_AUTH"}, upstream.url + "/v1")
+    user = house.new("user")
+    for _ in range(2):
+        made = await asyncio.to_thread(client.actions.get_or_create_connected_account, connector, user)
+        account = made.connected_account
+        assert (account.status, account.authorization_type) == ("ACTIVE", "NO_AUTH")
+    read = await asyncio.to_thread(client.actions.get_connected_account, connector, user)
+    assert read.connected_account.status == "ACTIVE" and not read.connected_account.authorization_details
+    answer = await asyncio.to_thread(client.actions.request, connector, user, "/things", query_params={"a": "b"})
+    assert (answer.status_code, answer.json()) == (200, {"things": []}), answer.text
+    assert upstream.last.target == "/v1/things?a=b" and upstream.last.header("authorization") is None
+    platform = (str(client.core_client.access_token), house.clear.api_key)
+    assert not any(ours in text for ours in platform for _, text in upstream.last.headers)
+    for what in ("token", "credentials"):
+        refused = await web.post(f"/data-integrations/{connector}/{what}", json={"user_id": user})
+        assert (refused.status_code, refused.json()["code"]) == (422, "auth_method_mismatch")
+
+
 async def test_an_accounts_own_domain_must_be_an_allowed_one(
     house: House, client: ScalekitClient, upstream: Capture, web: httpx2.AsyncClient
 ) -> None:

@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from holdfast.accounts import Account, Credential, Given, OAuthCredential, Owner, brought, details_of
+from holdfast.accounts import (
+    Account,
+    Credential,
+    Given,
+    NoCredential,
+    OAuthCredential,
+    Owner,
+    Status,
+    brought,
+    details_of,
+)
 from holdfast.accounts import store as account_store
 from holdfast.api.scalekit.descriptors import Message
 from holdfast.api.scalekit.faults import Exists, FailedPrecondition
@@ -111,6 +121,10 @@ async def given_in(
     known = {**(before.config if before is not None else {}), **settings}
     sent = credential_in(details, effective, known)
     credential = sent.credential
+    if effective.connection.method == "none" and credential is None:
+        # Made active by what it is; only one that was disconnected has to be connected again.
+        again = before is not None and before.status is Status.REVOKED
+        credential = NoCredential() if before is None or again else None
     check_settings({**settings, **sent.config}, effective, known=known, complete=credential is not None)
     if isinstance(credential, OAuthCredential) and effective.connection.method == "oauth":
         if before is not None:

@@ -53,7 +53,7 @@ class AccountReads(Group):
         """Hand out a live credential, refreshed first if it is due. An account that has none is shown without."""
         found = await self._find(call)
         account = found.account
-        if account.status is Status.ACTIVE and account.method in ("delegated", "trusted_idp"):
+        if account.status is Status.ACTIVE and account.method in ("delegated", "trusted_idp", "none"):
             return call.reply(connected_account=connected_account(found, principal=True))
         if account.status not in _VENDED:
             return call.reply(connected_account=connected_account(found))

@@ -84,8 +84,8 @@ def _pattern(provider: Provider, method: Method) -> dict[str, Any]:
     if method in ("delegated", "trusted_idp"):
         kind = connection_type(method, provider)
         return {"type": kind, "display_name": kind.replace("_", " ").title(), "fields": [], **more}
-    if method == "oauth":
-        return {"type": "NO_AUTH" if provider.auth == "custom" else "OAUTH", "display_name": "", "fields": [], **more}
+    if method in ("oauth", "none"):
+        return {"type": "OAUTH" if method == "oauth" else "NO_AUTH", "display_name": "", "fields": [], **more}
     fields = provider.credential or {"api_key": CredentialField(label="API key", input="password")}
     return {
         "type": "BASIC" if provider.auth == "basic" else "API_KEY",

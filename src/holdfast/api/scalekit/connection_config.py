@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from holdfast.api.scalekit import connection_oauth
 from holdfast.api.scalekit.connection_rendering import oauth_config
 from holdfast.api.scalekit.descriptors import Message
 from holdfast.api.scalekit.fault_fields import bad
@@ -91,9 +92,15 @@ def changes_in(
 def _oauth_changes(
     given: Message, connection: Connection, provider: Provider, client: Client | None, base_url: str
 ) -> Changes:
-    _refuse_unkept(given, oauth_config(connection, provider, client, base_url))
+    _refuse_unkept(given, oauth_config(connection, provider, client, base_url), provider)
     scopes, required = _scopes(given)
-    return Changes(scopes=scopes, required_scopes=required, client=_client(given, client))
+    return Changes(
+        scopes=scopes,
+        required_scopes=required,
+        client=_client(given, client),
+        oauth_settings=connection_oauth.settings_in(given, connection, provider),
+        config=connection_oauth.config_in(given, connection, provider),
+    )
 
 
 def _scopes(given: Message) -> tuple[list[str] | UnsetType, list[str] | None]:
@@ -130,13 +137,13 @@ def _client(given: Message, client: Client | None) -> ClientInput | None:
     return ClientInput(client_id or (client.client_id if client else ""), Secret(secret) if secret else None)
 
 
-def _refuse_unkept(given: Message, shown: Message) -> None:
+def _refuse_unkept(given: Message, shown: Message, provider: Provider) -> None:
     """Settings of the provider's entry may be sent back as they are shown, and not changed here."""
     for field, value in given.ListFields():
-        if field.name in _OURS or field.name in _IGNORED:
+        if field.name in _OURS or field.name in _IGNORED or field.name in connection_oauth.KEPT:
             continue
         wrapped = field.message_type is not None and "value" in field.message_type.fields_by_name
         if wrapped and not value.value:
             continue
         if value != getattr(shown, field.name):
-            raise bad(f"connection.oauth_config.{field.name}", "is the provider's to say: not kept here", "in")
+            raise bad(connection_oauth.AT + field.name, connection_oauth.refusal(field.name, provider), "in")

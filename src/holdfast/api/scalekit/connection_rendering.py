@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast import ids
+from holdfast.api.scalekit import connection_oauth
 from holdfast.api.scalekit.descriptors import WIRE, Message, message
 from holdfast.api.scalekit.naming import CONNECTION, connection_type, provider_key
 from holdfast.api.scalekit.rendering import timestamp
@@ -53,8 +54,8 @@ def listed_connection(connection: Connection, provider: Provider) -> Message:
 
 
 def oauth_config(connection: Connection, provider: Provider, client: Client | None, base_url: str) -> Message:
-    """Render the client, the scopes, and what the provider's entry says; the secret as nothing."""
-    dialect, scopes = provider.oauth2, effective(connection, provider).scopes
+    """Render the client, the scopes, and how it asks for consent and tokens; the secret as nothing."""
+    scopes = effective(connection, provider).scopes
     values: dict[str, Any] = {
         "client_id": _value(client.client_id if client else None),
         "scopes": list(scopes),
@@ -65,19 +66,7 @@ def oauth_config(connection: Connection, provider: Provider, client: Client | No
     optional = [scope for scope in scopes if scope not in connection.required_scopes]
     if connection.required_scopes and optional:
         values["optional_scopes"] = {"scopes": optional}
-    if dialect is not None:
-        more = dict(dialect.authorize_params)
-        values |= {
-            "authorize_uri": _value(dialect.authorize_url),
-            "token_uri": _value(dialect.token_url),
-            "pkce_enabled": {"value": dialect.pkce != "omit"},
-            "prompt": _value(more.pop("prompt", None)),
-            "access_type": _value(more.pop("access_type", None)),
-            "token_access_type": _value(more.pop("token_access_type", None)),
-            "token_endpoint_auth_method": _value(dialect.client_auth),
-            "extensions": {"extra_authorize_params": more} if more else None,
-        }
-    return message("connections.OAuthConnectionConfig", **values)
+    return message("connections.OAuthConnectionConfig", **values, **connection_oauth.shown(connection, provider))
 
 
 def _value(text: str | None) -> dict[str, str] | None:

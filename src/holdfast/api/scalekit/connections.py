@@ -60,11 +60,6 @@ class ConnectionRpcs:
         provider = await self.parts.database.transact(
             lambda tx: self.parts.provider_keys.find(tx, call.environment_id, key)
         )
-        if provider.auth == "custom" and not provider.methods and provider.oauth2 is None:
-            raise FailedPrecondition(
-                f"accounts of '{provider.name}' have no credential to keep (NO_AUTH): it cannot be connected yet",
-                code="method_not_served",
-            )
         method = connection_config.method_in(asked.type, provider)
         if method == "oauth" and provider.oauth2 is None:
             raise FailedPrecondition(

@@ -43,10 +43,12 @@ def account_kind(method: str, provider: Provider) -> str:
         return str(_KINDS[9].name)
     if method == "trusted_idp":
         return "TRUSTED_IDP"
+    if method == "none":
+        return "NO_AUTH"
     return "BASIC" if provider.auth == "basic" else "BEARER_TOKEN" if _takes_bearer(provider) else "API_KEY"
 
 
-_TYPES: dict[Method, int] = {"oauth": 4, "client_credentials": 10, "delegated": 12, "trusted_idp": 13}
+_TYPES: dict[Method, int] = {"oauth": 4, "client_credentials": 10, "delegated": 12, "trusted_idp": 13, "none": 15}
 _BASIC, _BEARER, _API_KEY = 6, 7, 8
 METHODS: dict[int, Method] = {
     **{number: method for method, number in _TYPES.items()},

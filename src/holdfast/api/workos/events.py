@@ -14,6 +14,7 @@ from holdfast.api.workos.inputs import EventsQuery
 from holdfast.api.workos.naming import ACCOUNT, EVENT, INTEGRATION, Cursor
 from holdfast.api.workos.outputs import Event, EventActor, EventContext, EventList, ListMetadata
 from holdfast.api.workos.parts import Parts
+from holdfast.api.workos.rendering import shown_method
 from holdfast.clock import from_iso, iso
 from holdfast.errors import Unprocessable
 from holdfast.events import Action, Entry
@@ -178,7 +179,7 @@ def _account(entry: Entry) -> dict[str, Any]:
         "account_display_name": data["label"],
         "user_id": entry.user_id or None,
         "organization_id": entry.organization_id or None,
-        "auth_method": method,
+        "auth_method": shown_method(method),
         "api_key_last_4": data["last4"] if method == "api_key" else None,
         "scopes": data["scopes"],
         "state": _STATES.get(data["status"], "needs_reauthorization"),

@@ -214,4 +214,4 @@ def configuration(
 
 def shown_method(method: Method) -> Literal["oauth", "api_key", "client_credentials"]:
     """Return this wire's word for a method. Of those it does not know, client credentials are nearest: no consent."""
-    return "client_credentials" if method == "delegated" or method == "trusted_idp" else method
+    return method if method in ("oauth", "api_key", "client_credentials") else "client_credentials"

@@ -12,9 +12,10 @@ from holdfast.connections import Connection, Connections, store
 from holdfast.connections.checkup import CheckUp
 from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import REVOKES, Client, ClientSupply, Effective, Revokes, redirect_uri
+from holdfast.connections.oauth_settings import UNSET, OAuthSettings, merged, methods
 from holdfast.connections.settings import Changes, NewConnection
 from holdfast.dashboard.frame import Frame, Visit
-from holdfast.errors import Conflict, HoldfastError, NotFound, Unprocessable
+from holdfast.errors import Conflict, HoldfastError, Invalid, NotFound, Unprocessable
 from holdfast.providers.custom import RESERVED
 from holdfast.providers.entry import Method, Provider
 from holdfast.secret import Secret
@@ -117,7 +118,8 @@ class ConnectionPages:
         return self._frame.page(visit, "connection.html", **await self._facts(visit))
 
     async def change(self, visit: Visit) -> Response:
-        connection, _, before = await self._database.transact(lambda tx: self._find(tx, visit))
+        connection, effective, before = await self._database.transact(lambda tx: self._find(tx, visit))
+        entry = await self._entry(visit, connection)
         try:
             client = _changed_client(visit, before) if connection.client_supply == "custom" else None
             await self._connections.update(
@@ -131,6 +133,7 @@ class ConnectionPages:
                     client=client,
                     revokes=next((one for one in REVOKES if one == visit.text("revokes")), None),
                     proxy_rules=_rules(visit),
+                    oauth_settings=_oauth_settings(visit, effective, entry),
                 ),
                 visit.signed_in.administrator.actor(),
             )
@@ -183,6 +186,11 @@ class ConnectionPages:
         slug = visit.path["slug"]
         return await self._database.transact(lambda tx: self._connections.provider(tx, visit.environment_id, slug))
 
+    async def _entry(self, visit: Visit, connection: Connection) -> Provider:
+        """Return the provider as its entry says, without what the connection sets for itself."""
+        slug = connection.provider_slug
+        return await self._database.transact(lambda tx: self._connections.provider(tx, visit.environment_id, slug))
+
     def _find(self, tx: Tx, visit: Visit) -> tuple[Connection, Effective, Client | None]:
         connection = store.by_id(tx, visit.environment_id, visit.path["id"])
         if connection is None:
@@ -193,7 +201,7 @@ class ConnectionPages:
 
     async def _facts(self, visit: Visit) -> dict[str, Any]:
         connection, effective, client = await self._database.transact(lambda tx: self._find(tx, visit))
-        provider = effective.provider
+        provider, entry = effective.provider, await self._entry(visit, connection)
         offered = dict.fromkeys(
             [*provider.scope_help, *(provider.oauth2.scopes if provider.oauth2 else ()), *effective.scopes]
         )
@@ -205,6 +213,7 @@ class ConnectionPages:
             "redirect_uri": redirect_uri(self._frame.base_url, connection),
             "offered": list(offered),
             "revoking": _revoking(provider),
+            "proofs": _proofs(entry),
             "checks": None,
         }
 
@@ -220,6 +229,19 @@ def _revoking(provider: Provider) -> list[tuple[Revokes, str]]:
         "all_user_sessions": "No: it would sign the person out everywhere",
     }[provider.revoke.kills]
     return [("usual", f"{usual} (usual)"), ("always", "Yes, always"), ("never", "No")]
+
+
+def _proofs(provider: Provider) -> list[tuple[str, str]]:
+    """Return the ways of the client to prove itself that may be chosen; none where there is no choice."""
+    allowed = methods(provider.oauth2) if provider.oauth2 is not None else ()
+    words = {
+        "client_secret_basic": "Its secret in the Authorization header (client_secret_basic)",
+        "client_secret_post": "Its secret in the request's body (client_secret_post)",
+        "client_secret_jwt": "Assertions signed with its secret (client_secret_jwt)",
+        "secret_as_basic_user": "Its secret as the user name (Basic)",
+        "none": "It has no secret (none)",
+    }
+    return [(one, words.get(one, one)) for one in allowed] if len(allowed) > 1 else []
 
 
 def _method(text: str, provider: Provider) -> Method:
@@ -275,6 +297,30 @@ def _rules(visit: Visit) -> list[str] | None:
     if "proxy_rules" not in visit.form:
         return None
     return [line for line in visit.text("proxy_rules").splitlines() if line.strip()]
+
+
+def _oauth_settings(visit: Visit, effective: Effective, entry: Provider) -> OAuthSettings:
+    """Return what the form sets, of which the parameters are all there are; nothing for a form without them. Raises
+    Unprocessable naming the field."""
+    dialect = effective.provider.oauth2
+    if "authorize_params" not in visit.form or dialect is None or entry.oauth2 is None:
+        return UNSET
+    params = dict.fromkeys(dialect.authorize_params, "")
+    for line in visit.text("authorize_params").splitlines():
+        name, sign, value = line.strip().partition("=")
+        if name and not (sign and value):
+            raise _wrong("authorize_params", f"{name[:40]}: one a line, as name=value")
+        if name:
+            params[name.strip()] = value.strip()
+    method = next((one for one in methods(entry.oauth2) if one == visit.text("token_endpoint_auth_method")), None)
+    change = OAuthSettings(params=params, pkce={"on": True, "off": False}.get(visit.text("pkce")), client_auth=method)
+    try:
+        merged(effective.connection.oauth_settings, change, entry)
+    except Invalid as error:
+        fault = error.fields[0]
+        places = {"pkce_enabled": "pkce", "token_endpoint_auth_method": "token_endpoint_auth_method"}
+        raise _wrong(places.get(fault["field"], "authorize_params"), fault["message"]) from None
+    return change
 
 
 _FIELDS = {

@@ -300,6 +300,7 @@ def upgrade() -> None:
         sa.Column("proxy_rules", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("config", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("oauth_settings", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("alert", sa.Text(), nullable=True),
         sa.Column("alert_at", sa.Double(), nullable=True),
         sa.Column("alert_client_ref", sa.String(length=26), nullable=True),
