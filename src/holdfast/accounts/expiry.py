@@ -32,6 +32,11 @@ def expiry_of(grant: TokenGrant, lifetime: Lifetime, now: float) -> float | None
     return now + lifetime.access if isinstance(lifetime.access, int) else None
 
 
+def is_end_unsaid(grant: TokenGrant) -> bool:
+    """Tell whether neither the reply nor the token itself says when it ends: a life in the catalogue is assumed."""
+    return grant.expires_at is None and not grant.never_expires
+
+
 def due_at(
     expires_at: float | None,
     now: float,

@@ -39,7 +39,7 @@ from holdfast.tokens.outcome import (
     Resting,
     RetryAt,
 )
-from holdfast.tokens.settle import ended, settle
+from holdfast.tokens.settle import asks_for_end, ended, settle
 from holdfast.tokens.turns import Reading, Served, Turns
 from holdfast.tokens.verdict import (
     MISCONFIGURED_PAUSE,
@@ -307,7 +307,7 @@ class Refresher:
 
     async def _settle(self, turn: Turn, outcome: Outcome, reading: Reading | None) -> RefreshOutcome:
         """Commit what came of it. A new pair that cannot be written yet is kept and written again until it is."""
-        if isinstance(outcome, TokenGrant):
+        if isinstance(outcome, TokenGrant) and not asks_for_end(turn, outcome):
             with contextlib.suppress(HoldfastError):  # it cannot be sealed: said below
                 now = self._clock.now()
                 verdict = judge(turn, outcome, self._vault, now)
