@@ -45,14 +45,16 @@ def due_at(
     renewable: bool,
     grant_expires_at: float | None = None,
 ) -> float | None:
-    """Return when to renew a token obtained now: before it ends, and before the refresh token dies of disuse.
-
-    None = never.
+    """Return when to renew a token obtained now: before it ends, and before the refresh token dies of disuse; but not
+    before the provider does so. None = never.
     """
     if not renewable:
         return None
     times = (_before_expiry(expires_at, now, lifetime), _keep_alive(grant_expires_at, now, lifetime))
-    return min((time for time in times if time is not None), default=None)
+    due = min((time for time in times if time is not None), default=None)
+    if due is None or expires_at is None or lifetime.refresh_not_before is None:
+        return due
+    return max(due, expires_at - lifetime.refresh_not_before)
 
 
 def _keep_alive(grant_expires_at: float | None, now: float, lifetime: Lifetime) -> float | None:
