@@ -24,7 +24,7 @@ from holdfast.connections.connection import (
     effective,
 )
 from holdfast.connections.definitions import define, redefine
-from holdfast.connections.entries import connection_entry
+from holdfast.connections.entries import alert_ended, connection_entry
 from holdfast.connections.rules import checked
 from holdfast.errors import Conflict, Invalid, NotFound
 from holdfast.events import Action, Actor
@@ -240,6 +240,8 @@ class Connections:
                 redefine(tx, environment_id, changes.definition, actor, now, keep=fresh.id if fresh else None)
             store.save(tx, connection)
             log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now, before))
+            if change is not None and before.alert_client_ref is not None:
+                log.append(tx, alert_ended(before, actor, now, client_changed=True))
             return connection
 
         return await self._database.transact(work)
@@ -265,7 +267,7 @@ class Connections:
         change = changed_client(self._vault, connection, organization_id, existing, changes.client, now)
 
         def work(tx: Tx) -> Override:
-            store.by_id(tx, environment_id, connection.id, lock="update")  # one change of overrides at a time
+            locked = store.by_id(tx, environment_id, connection.id, lock="update")  # one change of overrides at a time
             before = store.override(tx, environment_id, organization_id, name)
             provider = self.provider(tx, environment_id, connection.provider_slug)
             record = before or Override(
@@ -292,6 +294,10 @@ class Connections:
             store.save_override(tx, record)
             overridden = connection_entry(connection, Action.CONNECTION_OVERRIDDEN, actor, now)
             log.append(tx, replace(overridden, organization_id=organization_id))
+            ref = before.client_ref if before is not None and change is not None else None
+            if locked is not None and ref and store.clear_alert(tx, environment_id, connection.id, ref):
+                ended = alert_ended(locked, actor, now, client_changed=True)
+                log.append(tx, replace(ended, organization_id=organization_id))
             return record
 
         return await self._database.transact(work)

@@ -18,7 +18,7 @@ from holdfast.accounts.introspections import is_wanted
 from holdfast.accounts.introspections import store as introspection_store
 from holdfast.accounts.revocations import Orphan, end_orphan
 from holdfast.connections import store as connection_store
-from holdfast.connections.entries import connection_entry
+from holdfast.connections.entries import alert_ended, connection_entry
 from holdfast.connections.provider_client import Outcome
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
@@ -153,5 +153,7 @@ def _alert(tx: Tx, turn: Turn, result: RefreshOutcome, now: float) -> None:
         if connection_store.raise_alert(tx, connection.environment_id, connection.id, client_ref, result.why, now):
             entry = connection_entry(connection, Action.CONNECTION_MISCONFIGURED, Actor.system(), now)
             log.append(tx, replace(entry, data={**entry.data, "alert": result.why}))
-    elif isinstance(result, Refreshed) and connection.alert_client_ref == client_ref:
-        connection_store.clear_alert(tx, connection.environment_id, connection.id, client_ref)
+        return
+    works = isinstance(result, Refreshed) and connection.alert_client_ref == client_ref
+    if works and connection_store.clear_alert(tx, connection.environment_id, connection.id, client_ref):
+        log.append(tx, alert_ended(connection, Actor.system(), now, client_changed=False))
