@@ -38,7 +38,17 @@ from holdfast.secret import Secret
 from holdfast.storage import Database, open_database
 from holdfast.storage.durability import check_durable
 from holdfast.storage.migrations import ensure
-from holdfast.tokens import Forecast, Gate, PlainReader, Refresher, RenewingReader, Revoker, Sweep, TokenReader
+from holdfast.tokens import (
+    Forecast,
+    Gate,
+    Introspector,
+    PlainReader,
+    Refresher,
+    RenewingReader,
+    Revoker,
+    Sweep,
+    TokenReader,
+)
 from holdfast.vault import LocalKeyFile, Vault
 from holdfast.vault import store as vault_store
 from holdfast.webhooks import Endpoints
@@ -57,6 +67,8 @@ KEYS_LOOK = 5.0
 """Seconds between two looks for data keys that others have made: well below the headway that a rotation gives."""
 REVOCATIONS_LOOK = 2.0
 """Seconds between two looks for tokens to end at their provider."""
+INTROSPECTIONS_LOOK = 5.0
+"""Seconds between two looks for tokens whose end is to be asked: short beside the life of any."""
 ERRANDS_LOOK = 10.0
 """Seconds between two looks for errands that a process which ended has left."""
 
@@ -103,6 +115,7 @@ class Rooms:
     reader: TokenReader
     plain: RenewingReader
     revoker: Revoker
+    introspector: Introspector
     sweep: Sweep
     forecast: Forecast
     begin: Begin
@@ -136,6 +149,7 @@ class Rooms:
                 (config.delivery_interval, Loop(config.delivery_interval, "delivery_failed", self.deliver)),
                 (True, Loop(KEYS_LOOK, "keys_failed", self.vault.look)),
                 (True, Loop(REVOCATIONS_LOOK, "revocations_failed", self.revoker.run)),
+                (True, Loop(INTROSPECTIONS_LOOK, "introspections_failed", self.introspector.run)),
                 (True, Loop(ERRANDS_LOOK, "errands_failed", self.errands.take_up)),
                 (config.usage_interval, Loop(config.usage_interval, "usage_failed", self.roller.roll)),
                 (config.checkpoint_interval, Loop(CHECKPOINT_LOOK, "checkpoint_failed", self.checkpoints.write)),
@@ -154,6 +168,7 @@ class Rooms:
         await self.errands.close()
         await self.proxy.close()
         await self.revoker.stop(self.config.outbound_timeout)
+        await self.introspector.stop(self.config.outbound_timeout)
         await self.refresher.drain(self.config.lease_seconds)
         await self.sender.stop(self.config.delivery_timeout)
         await self.outbound.close()
@@ -290,6 +305,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         reader=reader,
         plain=RenewingReader(database, vault, clock, plain, reader, refresher, min_ttl=config.min_ttl),
         revoker=Revoker(database, vault, clock, outbound, gate, timeout=config.outbound_timeout),
+        introspector=Introspector(database, vault, clock, connections, factory, gate),
         sweep=Sweep(database, clock, connections, refresher, gate, concurrency=most),
         forecast=Forecast(database, clock, days=config.expiring_soon_days),
         begin=begin,

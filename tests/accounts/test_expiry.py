@@ -30,6 +30,9 @@ IDLE = Lifetime(refresh_idle=30 * 86400)
         (None, 7 * DAY, Lifetime(rotation="none", refresh_idle=180 * 86400), None),
         (None, 180 * DAY, Lifetime(rotation="none", refresh_idle=180 * 86400), 173 * DAY),
         (3600, 30 * DAY, Lifetime(refresh_idle=30 * 86400, refresh_not_before=30), 3570),
+        (3600, 30 * DAY, Lifetime(refresh_idle=30 * 86400, refresh_not_before=1800), 3300),
+        (60 * DAY, 30 * DAY, Lifetime(refresh_idle=30 * 86400, refresh_not_before=30), 60 * DAY - 30),
+        (3600, None, Lifetime(refresh_margin=600, refresh_not_before=30), 3570),
     ],
 )
 def test_a_token_is_due_before_it_ends_and_before_its_refresh_token_dies_of_disuse(

@@ -143,9 +143,10 @@ async def test_an_alert_is_news_once_and_ends_with_its_own_client(database: Data
 
     assert [await refused("old", 5.0), await refused("old", 9.0)] == [True, False]
     assert await found() == ("refused", 9.0, "old")  # known, and still so: the pause begins anew
-    await database.transact(lambda tx: store.clear_alert(tx, environment_id, record.id, "another"))
+    assert not await database.transact(lambda tx: store.clear_alert(tx, environment_id, record.id, "another"))
     assert await found() == ("refused", 9.0, "old")
-    await database.transact(lambda tx: store.clear_alert(tx, environment_id, record.id, "old"))
+    assert await database.transact(lambda tx: store.clear_alert(tx, environment_id, record.id, "old"))
+    assert not await database.transact(lambda tx: store.clear_alert(tx, environment_id, record.id, "old"))
     assert await found() == (None, None, None)
 
 

@@ -14,7 +14,7 @@ const PUBLIC_CLIENT_ID = 'holdfast-public';
 const CLIENT_SECRET = 'a+b/c=d&e%f:g%3Ah-0123456789abcdef';
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-const settings = { access_ttl: 3600, account: 'ada', deny: false, email_verified: true, tamper: '' };
+const settings = { access_ttl: 3600, account: 'ada', deny: false, email_verified: true, tamper: '', omit_expires_in: false };
 let formerIdToken = '';
 const counts = {};
 const grants = new Set();
@@ -96,6 +96,7 @@ provider.use(async (ctx, next) => {
     const grant = ctx.oidc.params?.grant_type ?? 'unauthenticated';
     counts[grant] = (counts[grant] ?? 0) + 1;
     tamper(ctx.body);
+    if (settings.omit_expires_in) delete ctx.body.expires_in;
   }
 });
 

@@ -72,10 +72,14 @@ class OidcProvider:
         signature), `none` (no signature), `former` (the token of the last sign-in), `absent`; "" = as it should be."""
         self._set(tamper=how)
 
+    def omit_expires_in(self) -> None:
+        """Keep it to itself from now on how long access tokens live. Introspection tells."""
+        self._set(omit_expires_in=True)
+
     def reset_settings(self) -> None:
         """Put the switches back where they stood at the start."""
         if self._switched:
-            self._set(access_ttl=3600, account="ada", deny=False, email_verified=True, tamper="")
+            self._set(access_ttl=3600, account="ada", deny=False, email_verified=True, tamper="", omit_expires_in=False)
             self._switched = False
 
     def freeze(self) -> None:

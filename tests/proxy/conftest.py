@@ -16,7 +16,7 @@ from holdfast.events import Actor, Entry
 from holdfast.ids import opaque
 from holdfast.lab import sandbox_provider
 from holdfast.oauth2.dialect import Dead
-from holdfast.providers.entry import Api, ConfigField, Discover
+from holdfast.providers.entry import Api, ConfigField, Discover, Lifetime
 from holdfast.secret import Secret
 from tests.parts.capture import Capture, capturing
 from tests.tokens.house import ROTATING, House, built_house, house  # noqa: F401
@@ -76,11 +76,12 @@ class Maker:
         fields: Mapping[str, ConfigField] | None = None,
         discover: Discover | None = None,
         keep_pattern: Mapping[str, str] | None = None,
+        lifetime: Lifetime = ROTATING,
     ) -> Upstream:
         here = self.house
         base = here.holdfast.config.base_url + "/lab/sandbox"
         entry = msgspec.structs.replace(
-            sandbox_provider(base, lifetime=ROTATING),
+            sandbox_provider(base, lifetime=lifetime),
             slug=f"captured-{opaque(16).lower()}",
             custom=True,
             api=Api(**{"base_url": self.capture.url + "/v1", **(api or {})}),

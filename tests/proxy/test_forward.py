@@ -9,7 +9,7 @@ import pytest
 from holdfast.accounts import Connecting
 from holdfast.events import Action, Actor
 from holdfast.oauth2.dialect import Dead
-from holdfast.providers.entry import ConfigField, Placement, RateHints
+from holdfast.providers.entry import ConfigField, Lifetime, Placement, RateHints
 from tests.parts.capture import Captured, reply
 from tests.proxy.conftest import Maker, Upstream
 
@@ -80,6 +80,14 @@ async def test_on_401_the_token_is_renewed_once_and_the_call_repeated(upstream: 
     assert (first.body, second.body) == (b"again", b"again")
     assert first.header("authorization") == f"Bearer {old}"
     assert second.header("authorization") == f"Bearer {await upstream.token()}" != f"Bearer {old}"
+    assert upstream.house.requests == before + 1
+
+
+async def test_a_refused_token_is_renewed_though_the_provider_renews_none_that_lives_long(make: Maker) -> None:
+    upstream = await make(lifetime=Lifetime(access=3600, rotation="each_use", refresh_not_before=30))
+    upstream.capture.answers(reply("401 Unauthorized", b"old"), reply("200 OK", b"new"))
+    before = upstream.house.requests
+    assert (await upstream.relay("/x")).content == b"new"
     assert upstream.house.requests == before + 1
 
 

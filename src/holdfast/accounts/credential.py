@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from holdfast.accounts.account import Account
-from holdfast.accounts.expiry import consent_end, due_at, expiry_of, granted_scopes
+from holdfast.accounts.expiry import consent_end, due_at, expiry_of, granted_scopes, is_end_unsaid
 from holdfast.connections import Effective
 from holdfast.oauth2.replies import TokenGrant
 from holdfast.oauth2.scopes import missing
@@ -28,6 +28,8 @@ class OAuthCredential:
     kept: Mapping[str, str] = field(default_factory=dict)
     outdated: tuple[str, ...] = ()
     """What the account has kept under these names is not true of this credential, unless it says so itself."""
+    end_unsaid: bool = False
+    """The reply did not say when the access token ends: `expires_at` is taken from the catalogue, or not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def from_grant(
         grant_expires_at=grant.refresh_expires_at or _grant_end(lifetime, now),
         scopes=granted_scopes(grant, requested),
         kept=grant.kept,
+        end_unsaid=is_end_unsaid(grant),
     )
 
 

@@ -32,6 +32,11 @@ def expiry_of(grant: TokenGrant, lifetime: Lifetime, now: float) -> float | None
     return now + lifetime.access if isinstance(lifetime.access, int) else None
 
 
+def is_end_unsaid(grant: TokenGrant) -> bool:
+    """Tell whether neither the reply nor the token itself says when it ends: a life in the catalogue is assumed."""
+    return grant.expires_at is None and not grant.never_expires
+
+
 def due_at(
     expires_at: float | None,
     now: float,
@@ -40,14 +45,16 @@ def due_at(
     renewable: bool,
     grant_expires_at: float | None = None,
 ) -> float | None:
-    """Return when to renew a token obtained now: before it ends, and before the refresh token dies of disuse.
-
-    None = never.
+    """Return when to renew a token obtained now: before it ends, and before the refresh token dies of disuse; but not
+    before the provider does so. None = never.
     """
     if not renewable:
         return None
     times = (_before_expiry(expires_at, now, lifetime), _keep_alive(grant_expires_at, now, lifetime))
-    return min((time for time in times if time is not None), default=None)
+    due = min((time for time in times if time is not None), default=None)
+    if due is None or expires_at is None or lifetime.refresh_not_before is None:
+        return due
+    return max(due, expires_at - lifetime.refresh_not_before)
 
 
 def _keep_alive(grant_expires_at: float | None, now: float, lifetime: Lifetime) -> float | None:

@@ -15,7 +15,9 @@ from holdfast.access import store as access_store
 from holdfast.access.membership import may_act
 from holdfast.accounts import store
 from holdfast.accounts.account import UNFINISHED, Account, Owner, Reason, Role, Status, snapshot
-from holdfast.accounts.credential import Credential, NoCredential, lay_in, method_of
+from holdfast.accounts.credential import Credential, NoCredential, OAuthCredential, lay_in, method_of
+from holdfast.accounts.introspections import is_wanted
+from holdfast.accounts.introspections import store as introspection_store
 from holdfast.accounts.selection import select_account
 from holdfast.accounts.store import idempotency
 from holdfast.clock import Clock
@@ -122,6 +124,9 @@ class Accounts:
             store.add(tx, account)
         else:
             store.save(tx, account)
+        unsaid = isinstance(plan.credential, OAuthCredential) and plan.credential.end_unsaid
+        if is_wanted(plan.effective.provider, end_unsaid=unsaid):
+            introspection_store.add(tx, account, now)
         if plan.idempotency is not None:
             use = plan.idempotency
             idempotency.add(tx, account.environment_id, use.key, use.fingerprint, account.id, now)

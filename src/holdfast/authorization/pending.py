@@ -21,6 +21,7 @@ class _Grant(msgspec.Struct, tag="oauth"):
     scopes: tuple[str, ...]
     kept: dict[str, str]
     outdated: tuple[str, ...] = ()
+    end_unsaid: bool = False
 
 
 class _Key(msgspec.Struct, tag="api_key"):
@@ -101,6 +102,7 @@ def _plain(credential: Credential) -> _Grant | _Key | _Client:
                 scopes=credential.scopes,
                 kept=dict(credential.kept),
                 outdated=credential.outdated,
+                end_unsaid=credential.end_unsaid,
             )
         case ApiKey(key, details):
             return _Key(key.reveal(), details.reveal() if details else None)
@@ -121,6 +123,7 @@ def _credential(plain: _Grant | _Key | _Client) -> Credential:
                 scopes=plain.scopes,
                 kept=plain.kept,
                 outdated=plain.outdated,
+                end_unsaid=plain.end_unsaid,
             )
         case _Key():
             return ApiKey(Secret(plain.key), Secret(plain.details) if plain.details else None)

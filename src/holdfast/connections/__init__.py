@@ -6,7 +6,8 @@ id with its sealed secret; an account keeps the client it was granted to, so a n
 An Override is what one organization has changed: enabled, scopes, its own client. `Definitions` makes and changes an
 environment's own providers. `rules` say which calls may go through a connection; the proxy asks them.
 
-States: disabled, enabled; beside that an alert, set when the provider refuses our client and cleared when it works.
+States: disabled, enabled; beside that an alert, set when the provider refuses our client and
+cleared when it works or is changed; both are entries of the log.
 `client_for` hands a ready OAuth client to whoever needs one and hides vault, facts and HTTP.
 """
 

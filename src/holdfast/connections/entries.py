@@ -1,5 +1,6 @@
 """What the log says of a connection that was made, changed or taken away."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -7,6 +8,13 @@ import msgspec
 from holdfast import ids
 from holdfast.connections.connection import Connection
 from holdfast.events import Action, Actor, Entry
+
+
+def alert_ended(before: Connection, actor: Actor, now: float, *, client_changed: bool) -> Entry:
+    """Return the entry of an alert's end. It says what the alert was, and since when its client had been refused."""
+    entry = connection_entry(before, Action.CONNECTION_ALERT_ENDED, actor, now)
+    told = {"alert": before.alert, "refused_at": before.alert_at, "client_changed": client_changed}
+    return replace(entry, data={**entry.data, **told})
 
 
 def connection_entry(

@@ -17,6 +17,7 @@ from holdfast.errors import Invalid
 from holdfast.http import Reply, Request
 from holdfast.oauth2.callback import CallbackCode, CallbackDenied, CallbackForged, read_callback
 from holdfast.oauth2.dialect import Dialect
+from holdfast.oauth2.introspection import introspection_request, read_introspection
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal, parse_token_reply
 from holdfast.oauth2.requests import Client as OAuthClient
 from holdfast.oauth2.requests import (
@@ -220,6 +221,29 @@ class ProviderClient:
             lambda client: client_credentials_request(self.dialect, client, scopes=self.effective.scopes, now=now),
             known=(),
         )
+
+    async def introspect(self, access_token: Secret) -> float | Lost | None:
+        """Ask when this token ends (RFC 7662); None where the answer does not say, Lost where there is none of use:
+        the endpoint is in trouble. With the former secret too, where the new one is refused.
+
+        Raises Misconfigured, as every request does that cannot be made.
+        """
+        outcome: float | Lost | None = None
+        for client in (self.oauth, self.former):
+            if client is None:
+                continue
+            now = self.clock.now()
+            request = introspection_request(self.dialect, client, token=access_token, now=now)
+            try:
+                reply = await self.outbound.send(request)
+            except (NotSent, ReplyLost) as error:
+                return Lost(scrub(str(error), access_token, client.client_secret, client.private_key))
+            if reply.status == 429 or reply.status >= 500:
+                return Lost(f"the provider answered {reply.status} to an introspection")
+            outcome = read_introspection(reply, now=now)
+            if reply.status != 401:
+                break
+        return outcome
 
     async def identify(self, grant: TokenGrant, callback: Mapping[str, str]) -> "ProviderIdentity | Lost | None":
         """Return who this is at the provider; None where the entry does not say how, Lost where asking failed."""

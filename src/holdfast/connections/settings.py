@@ -24,7 +24,7 @@ from holdfast.connections.connection import (
     effective,
 )
 from holdfast.connections.definitions import define, redefine
-from holdfast.connections.entries import connection_entry
+from holdfast.connections.entries import alert_ended, connection_entry
 from holdfast.connections.oauth_settings import UNSET as NO_SETTINGS
 from holdfast.connections.oauth_settings import OAuthSettings, merged
 from holdfast.connections.rules import checked
@@ -247,6 +247,8 @@ class Connections:
                 redefine(tx, environment_id, changes.definition, actor, now, keep=fresh.id if fresh else None)
             store.save(tx, connection)
             log.append(tx, connection_entry(connection, Action.CONNECTION_UPDATED, actor, now, before))
+            if change is not None and before.alert_client_ref is not None:
+                log.append(tx, alert_ended(before, actor, now, client_changed=True))
             return connection
 
         return await self._database.transact(work)
@@ -272,7 +274,7 @@ class Connections:
         change = changed_client(self._vault, connection, organization_id, existing, changes.client, now)
 
         def work(tx: Tx) -> Override:
-            store.by_id(tx, environment_id, connection.id, lock="update")  # one change of overrides at a time
+            locked = store.by_id(tx, environment_id, connection.id, lock="update")  # one change of overrides at a time
             before = store.override(tx, environment_id, organization_id, name)
             provider = self.provider(tx, environment_id, connection.provider_slug)
             record = before or Override(
@@ -299,6 +301,10 @@ class Connections:
             store.save_override(tx, record)
             overridden = connection_entry(connection, Action.CONNECTION_OVERRIDDEN, actor, now)
             log.append(tx, replace(overridden, organization_id=organization_id))
+            ref = before.client_ref if before is not None and change is not None else None
+            if locked is not None and ref and store.clear_alert(tx, environment_id, connection.id, ref):
+                ended = alert_ended(locked, actor, now, client_changed=True)
+                log.append(tx, replace(ended, organization_id=organization_id))
             return record
 
         return await self._database.transact(work)

@@ -217,9 +217,10 @@ def raise_alert(tx: Tx, environment_id: str, connection_id: str, client_ref: str
     return False
 
 
-def clear_alert(tx: Tx, environment_id: str, connection_id: str, client_ref: str) -> None:
-    """Write that a client works again. An alert of another client stays."""
-    tx.execute(
+def clear_alert(tx: Tx, environment_id: str, connection_id: str, client_ref: str) -> bool:
+    """Write that a client works again, or is another now; False if there was no alert of it, so that one end makes one
+    entry. An alert of another client stays."""
+    done = tx.execute(
         update(connections)
         .where(
             connections.c.environment_id == environment_id,
@@ -228,6 +229,7 @@ def clear_alert(tx: Tx, environment_id: str, connection_id: str, client_ref: str
         )
         .values(alert=None, alert_at=None, alert_client_ref=None)
     )
+    return done.rowcount > 0
 
 
 def client(tx: Tx, environment_id: str, client_ref: str) -> Client | None:

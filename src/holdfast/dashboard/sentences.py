@@ -69,6 +69,7 @@ WORDS: Mapping[Action, Words] = {
     Action.CONNECTION_UPDATED: Words("setup", "changed the connection {name}"),
     Action.CONNECTION_DELETED: Words("setup", "deleted the connection {name} and its accounts", "bad"),
     Action.CONNECTION_MISCONFIGURED: Words("setup", "found that the provider refuses the client of {name}", "bad"),
+    Action.CONNECTION_ALERT_ENDED: Words("setup", "found that the provider takes the client of {name} again", "good"),
     Action.CONNECTION_OVERRIDDEN: Words("setup", "changed the connection {name} for one organization"),
     Action.PROVIDER_DEFINED: Words("setup", "defined the provider {provider}", "good"),
     Action.PROVIDER_CHANGED: Words("setup", "changed the provider {provider}"),
@@ -100,6 +101,7 @@ WORDS: Mapping[Action, Words] = {
 }
 _OTHERWISE = {
     (Action.ADMINISTRATOR_INVITED, "withdrawn"): "took back the invitation of {email} as {role}",
+    (Action.CONNECTION_ALERT_ENDED, "client_changed"): "ended the alert on {name} by changing its client",
     (Action.CONNECTION_UPDATED, "proxy_rules"): "changed the connection {name} and which calls may go through it",
     (
         Action.CONNECTION_UPDATED,

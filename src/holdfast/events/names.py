@@ -49,6 +49,9 @@ class Action(StrEnum):
     CONNECTION_UPDATED = "connection.updated"
     CONNECTION_DELETED = "connection.deleted"
     CONNECTION_MISCONFIGURED = "connection.misconfigured"
+    """The provider refuses the connection's client: an alert on it begins."""
+    CONNECTION_ALERT_ENDED = "connection.alert_ended"
+    """The client works again, or was changed (`client_changed`)."""
     CONNECTION_OVERRIDDEN = "connection.overridden"
 
     PROVIDER_DEFINED = "provider.defined"

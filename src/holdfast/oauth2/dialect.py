@@ -116,6 +116,7 @@ class Dialect(_Struct, frozen=True, kw_only=True):
     refresh_url: str | None = None
     """Only where refreshing uses another URL than `token_url`."""
     introspect_url: str | None = None
+    """RFC 7662. Asked when an access token ends whose reply does not say it."""
     registration_url: str | None = None
     authorize_query_in_fragment: bool = False
 

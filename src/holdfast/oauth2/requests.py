@@ -146,6 +146,11 @@ def revocation_request(
     return _encoded("POST", "form", url, params, {"Accept": "application/json", **proof.headers})
 
 
+def form_request(dialect: Dialect, url: str, params: Mapping[str, str], headers: Mapping[str, str]) -> Request:
+    """Return a POST of these parameters, named as the provider names them, whose answer is to be JSON."""
+    return _encoded("POST", "form", url, _renamed(dialect, params), {"Accept": "application/json", **headers})
+
+
 def _token_request(
     dialect: Dialect, client: Client, params: Mapping[str, str], now: float, url: str | None = None
 ) -> Request:

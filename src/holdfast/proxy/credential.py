@@ -83,8 +83,10 @@ class Credentials:
         if account is None or account.grant is None or account.access is None:
             return None
         known = await self._vault.open_fresh(account.access, account.access_place())
-        if known == held.secret and not isinstance(await self._refresher.refresh(account), Refreshed):
-            return None
+        if known == held.secret:
+            outcome = await self._refresher.refresh(account, refused=True)
+            if not isinstance(outcome, Refreshed):
+                return None
         try:
             return await self._read(structs.replace(asked, account_id=held.account_id, owner=held.owner))
         except NotAllowed:

@@ -4,7 +4,8 @@
 case many at once and `renewals` what has to be refreshed first. `refresh` renews, `turns` writes for many refreshes at
 once, `settle` for one in doubt; `outcome` names what it can come to, `told` says it to people.
 `sweep` finds what is due though nobody reads it, `gate` caps and spares what is refreshed in the background,
-`forecast` tells of ends that no refresh puts off, `revoking` ends at the provider what was taken away here. A read
+`forecast` tells of ends that no refresh puts off, `revoking` ends at the provider what was taken away here,
+`introspecting` asks it when a token ends that came without an end. A read
 never waits while the token has life enough; a valid token is never refused because something else failed. One function
 refreshes, for reads and for everything else: single flight in the process, then a lease with a fence, an intent before
 the request, and the new pair committed before anything else is looked at.
@@ -14,6 +15,7 @@ Leaves the account's record and status to `accounts`, the protocol to `oauth2`.
 
 from holdfast.tokens.forecast import Forecast
 from holdfast.tokens.gate import Gate
+from holdfast.tokens.introspecting import Introspector
 from holdfast.tokens.outcome import Misconfigured, NeedsReauthorization, Refreshed, RefreshOutcome, RetryAt
 from holdfast.tokens.plain import Live, PlainAsk, PlainReader
 from holdfast.tokens.read import Ask, Inactive, TokenReader, Vended
@@ -27,6 +29,7 @@ __all__ = [
     "Forecast",
     "Gate",
     "Inactive",
+    "Introspector",
     "Live",
     "Misconfigured",
     "NeedsReauthorization",

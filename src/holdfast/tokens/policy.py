@@ -65,6 +65,15 @@ def decide(account: Account, now: float, min_ttl: float) -> Decision:
     return Renew(alive)
 
 
+def too_early(account: Account, lifetime: Lifetime, now: float) -> float | None:
+    """Return from when on the provider renews a token that still lives, if that is yet to come: asked before, it
+    refuses or does nothing. None where it may be asked."""
+    if lifetime.refresh_not_before is None or account.access is None or account.expires_at is None:
+        return None
+    begins = account.expires_at - lifetime.refresh_not_before
+    return begins if now < min(begins, account.expires_at) else None
+
+
 def default_ttl(account: Account, min_ttl: float) -> float:
     """Return the life to ask for where the caller asks for none: a quarter of a short-lived token's, so that a token
     of a minute is not refreshed at each read."""

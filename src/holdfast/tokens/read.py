@@ -125,11 +125,14 @@ class TokenReader:
             case Misconfigured() | RetryAt() if not fallback:
                 raise self._not_now(outcome)
             case Refreshed() | Misconfigured() | RetryAt():
-                found = await self._database.transact(lambda tx: self._look(tx, ask, settled=True))
+                # Of a provider that was asked, the account says it.
+                why = outcome.why if isinstance(outcome, RetryAt) and not outcome.asked else None
+                found = await self._database.transact(lambda tx: self._look(tx, ask, settled=True, why=why))
         return found if isinstance(found, Inactive) else await self._vend(found)
 
-    def _look(self, tx: Tx, ask: Ask, *, settled: bool) -> _Found | Inactive:
-        """Find and judge. If the token can leave as it is (`settled`: it has to), write the entry of the read."""
+    def _look(self, tx: Tx, ask: Ask, *, settled: bool, why: str | None = None) -> _Found | Inactive:
+        """Find and judge. If the token can leave as it is (`settled`: it has to), write the entry of the read. `why`: a
+        token with less life than is asked for was not renewed."""
         if ask.checks_key:
             key = access_store.key_by_id(tx, ask.environment_id, ask.actor.id)
             if key is None or key.revoked_at is not None:
@@ -163,7 +166,8 @@ class TokenReader:
         if isinstance(decision, policy.Renew) and settled:
             if account.access is None or (account.expires_at is not None and account.expires_at <= now):
                 raise self._not_now(None)
-            decision = policy.Serve(False, (account.warning,) if account.warning else ())
+            warning = account.warning or why
+            decision = policy.Serve(False, (warning,) if warning else ())
         if isinstance(decision, policy.Serve):
             decision = _with_alert(decision, account, connection, now)
             entry = account_entry(account, connection.name, Action.CREDENTIAL_READ, ask.actor, now, ask.request_id)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Coroutine
 from contextvars import Context
 from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
@@ -18,17 +19,18 @@ from holdfast import metrics, telemetry
 from holdfast.accounts import Account, Reason, Status
 from holdfast.accounts import store as account_store
 from holdfast.clock import Clock
-from holdfast.connections import ClientFactory, Connection, Connections, ProviderClient
+from holdfast.connections import ClientFactory, Connection, Connections, Effective, ProviderClient
 from holdfast.connections import store as connection_store
 from holdfast.connections.provider_client import Outcome, Unsent
 from holdfast.errors import HoldfastError
 from holdfast.events import Actor
 from holdfast.ids import opaque
 from holdfast.oauth2.replies import TokenGrant, TokenRefusal
+from holdfast.providers.entry import Provider
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
-from holdfast.tokens import policy
+from holdfast.tokens import policy, told
 from holdfast.tokens.gate import Gate, Lane, lane_of
 from holdfast.tokens.outcome import (
     Gone,
@@ -39,7 +41,7 @@ from holdfast.tokens.outcome import (
     Resting,
     RetryAt,
 )
-from holdfast.tokens.settle import ended, settle
+from holdfast.tokens.settle import asks_for_end, ended, settle
 from holdfast.tokens.turns import Reading, Served, Turns
 from holdfast.tokens.verdict import (
     MISCONFIGURED_PAUSE,
@@ -70,6 +72,14 @@ _WORDS: dict[type, str] = {
 }
 
 
+class _Asked(NamedTuple):
+    """What `refresh` was asked for, beside the account."""
+
+    force: bool
+    refused: bool
+    actor: Actor | None
+
+
 class _Busy:
     """Another process holds the lease."""
 
@@ -98,17 +108,24 @@ class Refresher:
         self._queued: dict[tuple[str, str], asyncio.Task[RefreshOutcome | Resting]] = {}
 
     async def refresh(
-        self, account: Account, *, force: bool = False, reading: Reading | None = None, actor: Actor | None = None
+        self,
+        account: Account,
+        *,
+        force: bool = False,
+        refused: bool = False,
+        reading: Reading | None = None,
+        actor: Actor | None = None,
     ) -> RefreshOutcome:
         """Renew the account's token, or join whoever is renewing it.
 
         `account` is what the caller has seen: if its credential has changed since, that change is the answer. `force`
-        disregards a pending retry time. The entry of `reading` is written with the new token where that can be: then
-        the outcome says so. `actor`: who asked for a refresh, to be named in its entry; whoever joins one that is under
-        way is not. Never raises for what a provider does.
+        disregards a pending retry time, and that the provider does not renew a token so early; `refused` (its API has
+        just refused the token) the latter alone. The entry of `reading` is written with the new token where that can
+        be: then the outcome says so. `actor`: who asked for a refresh, to be named in its entry; whoever joins one that
+        is under way is not. Never raises for what a provider does.
         """
         # A caller who hangs up must not take the flight down: others wait for it, and a rotated token hangs on it.
-        return await asyncio.shield(self._flight(account, force, reading, actor))
+        return await asyncio.shield(self._flight(account, _Asked(force, refused, actor), reading))
 
     def start(self, account: Account, lane: Lane | None = None) -> "asyncio.Task[RefreshOutcome | Resting]":
         """Renew in the background, within the caps; a second start joins the first. `drain` knows of it at once.
@@ -139,12 +156,10 @@ class Refresher:
             return None
         return lane_of(self._connections.effective(tx, connection, account.owner.organization_id), account)
 
-    def _flight(
-        self, account: Account, force: bool, reading: Reading | None, actor: Actor | None
-    ) -> "asyncio.Task[RefreshOutcome]":
+    def _flight(self, account: Account, asked: "_Asked", reading: Reading | None) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
         flight = self._flights.get(key)
-        return self._take_off(account, self._fly(account, force, reading, actor)) if flight is None else flight
+        return self._take_off(account, self._fly(account, asked, reading)) if flight is None else flight
 
     def _take_off(
         self, account: Account, work: "Coroutine[None, None, RefreshOutcome]", context: Context | None = None
@@ -171,18 +186,18 @@ class Refresher:
         if self._queued or self._flights:
             await asyncio.wait([*self._queued.values(), *self._flights.values()], timeout=seconds)
 
-    async def _fly(self, seen: Account, force: bool, reading: Reading | None, actor: Actor | None) -> RefreshOutcome:
+    async def _fly(self, seen: Account, asked: "_Asked", reading: Reading | None) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
         began = time.monotonic()
-        plain = None if force or actor is not None else await self.turns.take(seen)
+        plain = None if asked.force or asked.actor is not None else await self.turns.take(seen)
         if plain is not None:
             return await self._counted(plain, began, reading)
         waited = 0.0
         while True:
             began = time.monotonic()
-            turn = await self._database.transact(lambda tx: self._take(tx, seen, force))
+            turn = await self._database.transact(lambda tx: self._take(tx, seen, asked))
             if isinstance(turn, Turn):
-                turn = turn if actor is None else replace(turn, actor=actor)
+                turn = turn if asked.actor is None else replace(turn, actor=asked.actor)
                 return await self._counted(turn, began, reading)
             if not isinstance(turn, _Busy):
                 return turn
@@ -203,27 +218,30 @@ class Refresher:
 
     # Taking the turn
 
-    def _take(self, tx: Tx, seen: Account, force: bool) -> "Turn | _Busy | RefreshOutcome":
+    def _take(self, tx: Tx, seen: Account, asked: "_Asked") -> "Turn | _Busy | RefreshOutcome":
         """Take the lease, read again under it, and write down the intent. All or nothing, in one transaction."""
         now, environment_id = self._clock.now(), seen.environment_id
         fence = account_store.take_lease(tx, environment_id, seen.id, owner=self._name, seconds=self._lease_seconds)
         account = account_store.get(tx, environment_id, seen.id)
         if account is None:
             return Gone()
-        settled = _settled_meanwhile(account, seen, now, force)
+        effective: Effective | None = None
+        settled = _settled_meanwhile(account, seen, now, asked.force)
         if settled is None:
             if fence is None:
                 return _Busy()
             connection = connection_store.by_id(tx, environment_id, account.connection_id)
             if connection is None:
                 settled = Gone()
-            elif _resting(connection, account, now) and not force:
+            elif _resting(connection, account, now) and not asked.force:
                 settled = Misconfigured(connection.alert or "")
-        if settled is not None or connection is None or fence is None:
+            else:
+                effective = self._connections.effective(tx, connection, account.owner.organization_id)
+                settled = _too_early(account, effective.provider, now, asked)
+        if settled is not None or effective is None or fence is None:
             if fence is not None:
                 account_store.give_up_lease(tx, environment_id, account.id, fence=fence)
             return settled or Gone()
-        effective = self._connections.effective(tx, connection, account.owner.organization_id)
         client = connection_store.client(tx, environment_id, account.client_ref) if account.client_ref else None
         opened = grant_of(account, self._vault)  # raises: nothing is begun with what does not open
         intent = policy.judge_intent(account, effective.provider.lifetime, now)
@@ -307,7 +325,7 @@ class Refresher:
 
     async def _settle(self, turn: Turn, outcome: Outcome, reading: Reading | None) -> RefreshOutcome:
         """Commit what came of it. A new pair that cannot be written yet is kept and written again until it is."""
-        if isinstance(outcome, TokenGrant):
+        if isinstance(outcome, TokenGrant) and not asks_for_end(turn, outcome):
             with contextlib.suppress(HoldfastError):  # it cannot be sealed: said below
                 now = self._clock.now()
                 verdict = judge(turn, outcome, self._vault, now)
@@ -343,6 +361,13 @@ def _settled_meanwhile(account: Account, seen: Account, now: float, force: bool)
     if account.retry_at is not None and account.retry_at > now and not force:
         return RetryAt(account.retry_at, account.warning or "the last refresh failed", asked=False)
     return None
+
+
+def _too_early(account: Account, provider: Provider, now: float, asked: _Asked) -> RetryAt | None:
+    begins = None if asked.force or asked.refused else policy.too_early(account, provider.lifetime, now)
+    if begins is None:
+        return None
+    return RetryAt(begins, told.renewed_late(provider.name, provider.lifetime.refresh_not_before or 0), asked=False)
 
 
 def _resting(connection: Connection, account: Account, now: float) -> bool:

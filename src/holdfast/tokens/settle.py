@@ -12,10 +12,13 @@ import structlog
 from holdfast.accounts import Account, OAuthCredential, Reason, Status
 from holdfast.accounts import store as account_store
 from holdfast.accounts.credential import lay_in
+from holdfast.accounts.expiry import is_end_unsaid
 from holdfast.accounts.install import account_entry
+from holdfast.accounts.introspections import is_wanted
+from holdfast.accounts.introspections import store as introspection_store
 from holdfast.accounts.revocations import Orphan, end_orphan
 from holdfast.connections import store as connection_store
-from holdfast.connections.entries import connection_entry
+from holdfast.connections.entries import alert_ended, connection_entry
 from holdfast.connections.provider_client import Outcome
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
@@ -47,6 +50,8 @@ def settle(tx: Tx, turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Re
         written = account_store.settle_late(tx, after, credential_version=version)
     if not written:
         return _overtaken(tx, turn, current, grant, vault, now)
+    if grant is not None and asks_for_end(turn, grant):
+        introspection_store.add(tx, after, now)
     name = turn.effective.connection.name
     entry = account_entry(after, name, verdict.action, turn.actor, now)
     if isinstance(verdict.result, RetryAt | Misconfigured):  # the account is well, so it does not say why
@@ -58,6 +63,11 @@ def settle(tx: Tx, turn: Turn, outcome: Outcome, vault: Vault, now: float) -> Re
         log.append(tx, account_entry(after, name, action, Actor.system(), now, was=current.status))
     _alert(tx, turn, verdict.result, now)
     return verdict.result
+
+
+def asks_for_end(turn: Turn, grant: TokenGrant) -> bool:
+    """Tell whether the provider is to be asked when this token ends, after it is stored."""
+    return is_wanted(turn.effective.provider, end_unsaid=is_end_unsaid(grant))
 
 
 def ended(account: Account) -> NeedsReauthorization:
@@ -143,5 +153,7 @@ def _alert(tx: Tx, turn: Turn, result: RefreshOutcome, now: float) -> None:
         if connection_store.raise_alert(tx, connection.environment_id, connection.id, client_ref, result.why, now):
             entry = connection_entry(connection, Action.CONNECTION_MISCONFIGURED, Actor.system(), now)
             log.append(tx, replace(entry, data={**entry.data, "alert": result.why}))
-    elif isinstance(result, Refreshed) and connection.alert_client_ref == client_ref:
-        connection_store.clear_alert(tx, connection.environment_id, connection.id, client_ref)
+        return
+    works = isinstance(result, Refreshed) and connection.alert_client_ref == client_ref
+    if works and connection_store.clear_alert(tx, connection.environment_id, connection.id, client_ref):
+        log.append(tx, alert_ended(connection, Actor.system(), now, client_changed=False))

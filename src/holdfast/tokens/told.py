@@ -37,6 +37,11 @@ def tried_again(why: str) -> str:
     return f"the last refresh failed: {why.rstrip('. ')}; it is tried again, and nobody has to do anything"
 
 
+def renewed_late(provider: str, seconds: int) -> str:
+    """Return the warning that goes with a token which has less life than was asked for, and cannot be renewed yet."""
+    return f"{provider} renews a token in the last {seconds} seconds of its life and not before"
+
+
 def mended_by_administrator(why: str) -> str:
     """Return the warning that goes with a token which cannot be renewed until the connection's client is mended."""
     return f"the last refresh failed: {why.rstrip('. ')}; an administrator has to correct the connection's client"

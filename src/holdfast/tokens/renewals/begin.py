@@ -103,5 +103,8 @@ class Beginnings:
         setting = self._refresher.turns.setting(place)
         if setting is None:
             return None
-        rotates = policy.rotates(setting.effective.provider.lifetime)
+        lifetime = setting.effective.provider.lifetime
+        if lifetime.refresh_not_before is not None:  # the statement takes turns by the life that is asked for alone
+            return None
+        rotates = policy.rotates(lifetime)
         return Door(*place, setting.stamp, key_id, name, rotates), setting

@@ -3,8 +3,8 @@
 `take` is the first: lease, fence and intent. `settle` is the second: the new pair, the lease given up, the entry, and
 the entry of the read that it was made for (`reading`).
 Each is one statement and one commit for a whole batch, and neither waits for a row's lock. What is not plain (an open
-intent, an alert, a retry time, a status or a credential that has changed) is left to `tokens.refresh`, one account at
-a time, which says why; a row that a batch leaves out is as it was.
+intent, an alert, a retry time, a provider that renews no token so early, a status or a credential that has changed) is
+left to `tokens.refresh`, one account at a time, which says why; a row that a batch leaves out is as it was.
 """
 
 from holdfast.tokens.turns.batches import SettingPlace, Turns, place_of

@@ -142,10 +142,13 @@ class Turns:
         asks: list[tuple[int, str, int, str | None]] = []
         used: dict[SettingPlace, int] = {}
         able: list[tuple[int, Setting, Secret | None]] = []
+        now = self._clock.now()
         for number, account in enumerate(seen):
             place = place_of(account)
             setting = self._settings.get(place)
             if setting is None or is_refused(setting.effective, account):
+                continue
+            if policy.too_early(account, setting.effective.provider.lifetime, now) is not None:
                 continue
             with contextlib.suppress(HoldfastError):  # its stored secret does not open
                 grant = grant_of(account, self._vault)
@@ -156,7 +159,7 @@ class Turns:
         turns: list[Turn | None] = [None] * len(seen)
         if asks:
             settings = [(*place, self._settings[place].stamp) for place in used]
-            taking = Take(settings, asks, self.owner, self.lease_seconds, self._clock.now())
+            taking = Take(settings, asks, self.owner, self.lease_seconds, now)
             for at, fence in (await self._database.direct(taking)).items():
                 number, setting, grant = able[at]
                 turns[number] = Turn(seen[number], fence, setting.effective, setting.client, policy.Normal(), grant)

@@ -132,6 +132,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_table(
+        "introspections",
+        sa.Column("environment_id", sa.String(length=26), nullable=False),
+        sa.Column("account_id", sa.String(length=26), nullable=False),
+        sa.Column("credential_version", sa.BigInteger(), nullable=False),
+        sa.Column("asked_for_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "account_id", name=op.f("pk_introspections")),
+    )
+    op.create_index("ix_introspections_asked_for_at", "introspections", ["asked_for_at"], unique=False)
+    op.create_table(
         "revocations",
         sa.Column("environment_id", sa.String(length=26), nullable=False),
         sa.Column("id", sa.String(length=26), nullable=False),
