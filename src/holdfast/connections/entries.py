@@ -18,9 +18,11 @@ def connection_entry(
         "provider": connection.provider_slug,
         "enabled": connection.enabled,
     }
-    had = before.proxy_rules if before is not None else ()
-    if action in (Action.CONNECTION_CREATED, Action.CONNECTION_UPDATED) and connection.proxy_rules != had:
-        data["proxy_rules"] = list(connection.proxy_rules)
+    if action in (Action.CONNECTION_CREATED, Action.CONNECTION_UPDATED):
+        for name in ("proxy_rules", "approval_rules"):
+            rules: tuple[str, ...] = getattr(connection, name)
+            if rules != (getattr(before, name) if before is not None else ()):
+                data[name] = list(rules)
     return Entry(
         environment_id=connection.environment_id,
         id=ids.new_id(now),
