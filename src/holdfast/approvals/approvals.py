@@ -1,7 +1,5 @@
 """Asking, deciding, taking."""
 
-from collections.abc import Collection
-
 import msgspec
 
 from holdfast import ids
@@ -70,24 +68,17 @@ class Approvals:
         """Refuse the call for the rest of its day. Raises as `approve`."""
         return await self._database.transact(lambda tx: self._decide(tx, environment_id, approval_id, by, False))
 
-    async def pending(self, environment_id: str) -> list[Approval]:
-        """Return what waits for a decision, newest first."""
-        now, most = self._clock.now(), 1000
+    async def pending(self, environment_id: str, *, limit: int = 1000, before: str | None = None) -> list[Approval]:
+        """Return what waits for a decision, newest first; `before`: the id of the last one seen."""
+        now = self._clock.now()
         return await self._database.transact(
-            lambda tx: store.page(tx, environment_id, (State.PENDING,), limit=most, ending_after=now)
+            lambda tx: store.page(tx, environment_id, (State.PENDING,), limit=limit, before=before, ending_after=now)
         )
 
-    async def others(
-        self, environment_id: str, *, limit: int, states: Collection[State] = tuple(State), before: str | None = None
-    ) -> list[Approval]:
-        """Return the newest that wait for nothing: decided, made, or over."""
-        now = self._clock.now()
-
-        def work(tx: Tx) -> list[Approval]:
-            found = store.page(tx, environment_id, states, limit=limit + MOST_PENDING, before=before)
-            return [one for one in found if one.state is not State.PENDING or one.expires_at <= now][:limit]
-
-        return await self._database.transact(work)
+    async def decided(self, environment_id: str, *, limit: int) -> list[Approval]:
+        """Return the newest about which somebody has decided, whatever came of it since."""
+        states = (State.APPROVED, State.DENIED, State.TAKEN)
+        return await self._database.transact(lambda tx: store.page(tx, environment_id, states, limit=limit))
 
     async def one(self, environment_id: str, approval_id: str) -> Approval:
         found = await self._database.transact(lambda tx: store.get(tx, environment_id, approval_id))
