@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import msgspec
@@ -54,6 +54,9 @@ class Seen(msgspec.Struct, frozen=True):
     body: str
     """The first MOST_SHOWN bytes, in base64."""
 
+    def __repr__(self) -> str:
+        return "<sealed>"
+
     def beginning(self) -> bytes:
         return base64.b64decode(self.body)
 
@@ -74,13 +77,13 @@ class Call:
     host: str
     origin: str
     """Scheme, host and port."""
-    path: str
-    query: str
+    path: str = field(repr=False)
+    query: str = field(repr=False)
     shown_path: str
     """As the log may keep it."""
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     """Those that go along and may change what the call does, by name."""
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,21 @@
+"""Approval of calls to an account whose site, which is part of the path, is not known before the first of them."""
+
+from tests.approvals.calling import approve, held, need
+from tests.proxy.conftest import Maker, capture, client, make
+from tests.proxy.test_sites import _answers, _made, _targets
+from tests.tokens.house import built_house, house
+
+__all__ = ["built_house", "capture", "client", "house", "make"]
+
+
+async def test_the_site_is_asked_for_and_the_call_is_held_by_the_path_it_would_have(make: Maker) -> None:
+    upstream = await _made(make)
+    await need(upstream, "POST /ex/12ab/issues")
+    _answers(upstream.capture, ("12ab", "Acme"))
+    approval = await held(upstream, "/issues")
+    assert await held(upstream, "/issues") == approval, "the site is known by now"
+    assert _targets(upstream) == ["/sites"]
+    await approve(upstream, approval)
+    assert (await upstream.relay("/issues", "POST")).content == b"called"
+    await held(upstream, "/issues")
+    assert _targets(upstream) == ["/sites", "/ex/12ab/issues"]
