@@ -7,7 +7,7 @@ from holdfast.connections.approval_rules import takes
 from holdfast.proxy.address import shown
 from holdfast.proxy.asked import Asked
 from holdfast.proxy.headers import onward
-from holdfast.proxy.outlet import Destination
+from holdfast.proxy.outlet import Destination, Outlet
 from holdfast.proxy.permission import NotAllowed, names_another_method
 
 _OF_NO_WEIGHT = frozenset(
@@ -19,7 +19,7 @@ _OF_NO_WEIGHT_PREFIXES = (b"x-b3-", b"x-datadog-", b"x-stainless-")
 and has to be the same again: some name whose data it is, or which version of the API answers."""
 
 
-def waiting(connection: Connection, account: Account, asked: Asked, there: Destination) -> Call | None:
+def waiting(connection: Connection, account: Account, asked: Asked, outlet: Outlet, there: Destination) -> Call | None:
     """Return the call if it needs approval, None if it does not. Raises NotAllowed for one that needs it and cannot be
     looked at: its body is too long to be kept, and would be on its way before anybody has seen it."""
     rules = connection.approval_rules
@@ -47,14 +47,16 @@ def waiting(connection: Connection, account: Account, asked: Asked, there: Desti
         path=there.path,
         query=there.query,
         shown_path=shown(there.path),
-        headers=_of_weight(asked),
+        headers=_of_weight(asked, outlet),
         body=asked.body or b"",
     )
 
 
-def _of_weight(asked: Asked) -> tuple[tuple[str, str], ...]:
+def _of_weight(asked: Asked, outlet: Outlet) -> tuple[tuple[str, str], ...]:
+    """Return the headers that count, also those which go along unasked: an account's own values are in some."""
+    going = {**dict(outlet.defaults), **onward(asked.headers), **dict(outlet.fixed)}
     return tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in sorted(onward(asked.headers).items())
+        for name, value in sorted(going.items())
         if name not in _OF_NO_WEIGHT and not name.startswith(_OF_NO_WEIGHT_PREFIXES)
     )

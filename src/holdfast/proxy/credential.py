@@ -106,7 +106,7 @@ class Credentials:
         where it was begun without approval and needs it now."""
         environment_id = asked.principal.environment_id
         asked = structs.replace(asked, approval=held.approval)
-        there = self.destination(held.outlet, asked)
+        outlet, there = held.outlet, self.destination(held.outlet, asked)
 
         def work(tx: Tx) -> None:
             connection = self._connections.find(tx, environment_id, held.connection, held.owner.kind)
@@ -115,7 +115,7 @@ class Credentials:
             if account is None:
                 raise NotFound("there is no such connected account", code="connected_account_not_found")
             check(effective.connection, account, asked, there)
-            self._take(tx, effective.connection, account, asked, there)
+            self._take(tx, effective.connection, account, asked, outlet, there)
 
         try:
             await self._database.transact(work)
@@ -181,8 +181,8 @@ class Credentials:
 
         def spend(tx: Tx, effective: Effective, account: Account) -> None:
             nonlocal approval
-            there = self._there(asked, effective, account)
-            approval = self._take(tx, effective.connection, account, asked, there) if there is not None else ""
+            known = self._there(asked, effective, account) if effective.connection.approval_rules else None
+            approval = "" if known is None else self._take(tx, effective.connection, account, asked, *known)
 
         found = await self._reader.read(
             Ask(
@@ -209,8 +209,8 @@ class Credentials:
         if connection.proxy_rules:
             check(connection, account, asked, self.destination(outlet, asked))
         if connection.approval_rules and not is_judged:
-            there = self.destination(outlet, asked)
-            approval = await self._database.transact(lambda tx: self._take(tx, connection, account, asked, there))
+            known = outlet, self.destination(outlet, asked)
+            approval = await self._database.transact(lambda tx: self._take(tx, connection, account, asked, *known))
         return Held(found.secret, outlet, owner, account.id, name, account.connection_id, approval)
 
     def _permit(self, asked: Asked, effective: Effective, account: Account) -> None:
@@ -218,20 +218,23 @@ class Credentials:
         account works, and so the path, what was found is judged, before anything is sent of the call."""
         if not effective.connection.proxy_rules:
             return
-        there = self._there(asked, effective, account)
-        if there is not None:
-            check(effective.connection, account, asked, there)
+        known = self._there(asked, effective, account)
+        if known is not None:
+            check(effective.connection, account, asked, known[1])
 
-    def _there(self, asked: Asked, effective: Effective, account: Account) -> Destination | None:
-        """Return where the call goes; None where no rule asks, and where the site has to be found out first."""
-        connection, values = effective.connection, _values(effective, account)
-        if not (connection.proxy_rules or connection.approval_rules) or lacks_site(effective.provider, values):
+    def _there(self, asked: Asked, effective: Effective, account: Account) -> tuple[Outlet, Destination] | None:
+        """Return where the call goes; None where the account's site has to be found out first."""
+        values = _values(effective, account)
+        if lacks_site(effective.provider, values):
             return None
-        return self.destination(self._outlet(effective.provider, values), asked)
+        outlet = self._outlet(effective.provider, values)
+        return outlet, self.destination(outlet, asked)
 
-    def _take(self, tx: Tx, connection: Connection, account: Account, asked: Asked, there: Destination) -> str:
+    def _take(
+        self, tx: Tx, connection: Connection, account: Account, asked: Asked, outlet: Outlet, there: Destination
+    ) -> str:
         """Take the call's approval and return it; "" for a call that needs none. Raises NeedsApproval, NotAllowed."""
-        call = waiting(connection, account, asked, there)
+        call = waiting(connection, account, asked, outlet, there)
         return "" if call is None else self._approvals.take(tx, call, asked.approval)
 
     def _which(self, tx: Tx, asked: Asked) -> tuple[str, Owner]:
