@@ -11,10 +11,11 @@ from holdfast.cli.environments import Opened, opened
 from holdfast.clock import iso
 from holdfast.config import Config
 from holdfast.events import Actor
+from holdfast.vault.sealed import CannotOpen
 
 OPERATOR = Actor("operator")
 MOST_LISTED = 1000
-_TARGET = 200
+MOST_OF_TARGET = 200
 """Characters of an address in the list; `show` has all of it."""
 
 
@@ -23,12 +24,12 @@ async def show_all(config: Config, named: str | None) -> None:
     async with opened(config, named) as here:
         approvals = _approvals(here)
         waiting = list(reversed(await approvals.pending(here.environment.id, limit=MOST_LISTED)))
-        targets = [(await approvals.seen(one)).target for one in waiting]
+        targets = [await _target(approvals, one) for one in waiting]
         keys = {one.asked_by.id for one in waiting}
         names = await here.database.transact(lambda tx: access_store.key_names(tx, here.environment.id, keys))
     table = Table("Id", "Call", "Connection", "Owner", "Asked by", "Body", "Since", "Until")
     for one, target in zip(waiting, targets, strict=True):
-        call = f"{one.method} {one.host}{target[:_TARGET]}{'...' if len(target) > _TARGET else ''}"
+        call = f"{one.method} {one.host}{target[:MOST_OF_TARGET]}{'...' if len(target) > MOST_OF_TARGET else ''}"
         cells = (one.id, call, one.connection, _owner(one), names.get(one.asked_by.id, one.asked_by.id))
         table.add_row(
             *(escape(legible(cell)) for cell in cells), f"{one.body_length} B", iso(one.created_at), iso(one.expires_at)
@@ -67,6 +68,13 @@ async def deny(config: Config, named: str | None, approval_id: str) -> None:
 
 def _approvals(here: Opened) -> Approvals:
     return Approvals(here.database, here.vault, here.clock)
+
+
+async def _target(approvals: Approvals, one: Approval) -> str:
+    try:
+        return (await approvals.seen(one)).target
+    except CannotOpen:
+        return f"{one.shown_path} (what it holds cannot be opened)"
 
 
 def _owner(one: Approval) -> str:
