@@ -116,6 +116,7 @@ def dashboard_parts(rooms: Rooms) -> DashboardParts:
         bulk=rooms.bulk,
         endpoints=rooms.endpoints,
         replay=rooms.replay,
+        approvals=rooms.approvals,
         resting=rooms.gate.resting_endpoints,
         public_status=rooms.config.status_page == "public",
         settings=rooms.config.shown(),

@@ -15,6 +15,7 @@ from holdfast.accounts.imports import Imports
 from holdfast.accounts.removal import Removal
 from holdfast.api.scalekit.notifications import ScalekitRenderer
 from holdfast.api.workos.notifications import WorkosRenderer
+from holdfast.approvals import Approvals
 from holdfast.authorization import Begin, Callback, Fill, Finish, Links, Mine, Settle, Start, Verify
 from holdfast.clock import Clock
 from holdfast.config import Config
@@ -135,6 +136,7 @@ class Rooms:
     sender: Sender
     replay: Replay
     proxy: Proxy
+    approvals: Approvals
     readiness: Readiness
     sandbox: Sandbox | None
     firsts: Firsts
@@ -257,10 +259,9 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
     fill = Fill(accounts, factory, start, settle)
     access_tokens = AccessTokens(database, vault, clock, keys, issuer=config.base_url)
     keeping = Keeping(accounts)
+    approvals, sites = Approvals(database, vault, clock), Sites(database, factory)
     proxy = Proxy(
-        Credentials(
-            database, vault, connections, reader, plain, refresher, Sites(database, factory), allow_private=config.dev
-        ),
+        Credentials(database, vault, connections, reader, plain, refresher, sites, approvals, allow_private=config.dev),
         Streaming(
             allow_private=config.dev,
             idle_timeout=config.proxy_idle_timeout,
@@ -337,6 +338,7 @@ async def open_rooms(config: Config, clock: Clock) -> Rooms:
         ),
         replay=Replay(database, clock, renderers),
         proxy=proxy,
+        approvals=approvals,
         readiness=Readiness(database, vault),
         sandbox=sandbox,
         firsts=await _firsts(keys, clients, environment) if is_new else Firsts(),

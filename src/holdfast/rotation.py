@@ -20,6 +20,7 @@ from holdfast import ids
 from holdfast.access import store as access_store
 from holdfast.accounts.revocations import store as revocation_store
 from holdfast.accounts.store import table as account_table
+from holdfast.approvals import store as approval_store
 from holdfast.authorization import store as attempt_store
 from holdfast.clock import Clock
 from holdfast.connections import store as connection_store
@@ -52,6 +53,7 @@ SEALED: tuple[SealedColumn, ...] = (
     *connection_store.SEALED,
     *webhook_store.SEALED,
     *attempt_store.SEALED,
+    *approval_store.SEALED,
     *access_store.SEALED,
     *seal_store.SEALED,
 )

@@ -1,6 +1,6 @@
-"""The loops beside the doors: the sweep, the announcements ahead of a consent's end, forgetting attempts and
-idempotency keys whose time is over, and deleting accounts by an environment's policy. Each goes on after a failure: a
-database that is away comes back."""
+"""The loops beside the doors: the sweep, the announcements ahead of a consent's end, forgetting attempts,
+approvals and idempotency keys whose time is over, and deleting accounts by an environment's policy. Each goes on after
+a failure: a database that is away comes back."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from holdfast.accounts import Bulk
 from holdfast.accounts.store import idempotency
+from holdfast.approvals import store as approval_store
 from holdfast.authorization import store as attempt_store
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
@@ -32,6 +33,9 @@ USAGE_AFTERLIFE = 400 * 86400.0
 """Counts by the hour are kept a little longer than a year."""
 ATTEMPT_AFTERLIFE = 24 * 3600.0
 """Ended attempts are kept for a day, so that an old link can be told from an unknown one."""
+
+APPROVAL_AFTERLIFE = 7 * 86400.0
+"""What calls that waited for approval held can be looked at for a week after."""
 
 
 class Loop(NamedTuple):
@@ -111,6 +115,7 @@ class Worker:
         def work(tx: Tx) -> int:
             attempt_store.drop_pending(tx, now)
             attempts = attempt_store.forget_before(tx, now - ATTEMPT_AFTERLIFE)
+            attempts += approval_store.forget_before(tx, now - APPROVAL_AFTERLIFE)
             attempts += deliveries.forget_before(tx, now - DELIVERY_AFTERLIFE)
             attempts += usage.forget_before(tx, int((now - USAGE_AFTERLIFE) // 3600))
             return attempts + idempotency.forget_before(tx, now - idempotency.LIFETIME)

@@ -70,6 +70,7 @@ async def test_a_connection_comes_back_as_it_went_in_and_is_found_three_ways(
         scopes=("a", "b"),
         required_scopes=("a",),
         proxy_rules=("GET *", "* /v1/a"),
+        approval_rules=("POST *",),
         callback_by_id=True,
         enabled=True,
         description="Für Änderungen",

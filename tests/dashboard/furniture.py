@@ -7,8 +7,10 @@ from holdfast.accounts import Given, OAuthCredential, Owner
 from holdfast.accounts.account import Account
 from holdfast.accounts.store import Listing
 from holdfast.app import Holdfast
+from holdfast.approvals import ApprovalRequired, Call
 from holdfast.authorization import LinkFor
 from holdfast.connections.settings import NewConnection
+from holdfast.events import Actor
 from holdfast.providers.entry import Provider
 from holdfast.secret import Secret
 from tests.dashboard.conftest import connect_sandbox
@@ -52,6 +54,8 @@ async def furnish(holdfast: Holdfast) -> Furnished:
     endpoint = await holdfast.endpoints.create(
         environment, "http://localhost:9/hook", ["pipes.connected_account.connected"], owner.actor()
     )
+    asked = [await _asked(holdfast, found["ada"], number) for number in range(3)]
+    await holdfast.approvals.deny(environment, asked[1], owner.actor())
     one = f"{BASE}/accounts/{ids['ada']}"
     links = [await _link(holdfast, owner, account) for account in (waiting, empty)]
     return Furnished(
@@ -75,6 +79,8 @@ async def furnish(holdfast: Holdfast) -> Furnished:
             f"{_IN}/accounts/{{id}}/disconnect": [f"{one}/disconnect"],
             f"{_IN}/accounts/{{id}}/delete": [f"{one}/delete"],
             f"{_IN}/activity": [f"{BASE}/activity", f"{BASE}/activity?group=reads"],
+            f"{_IN}/approvals": [f"{BASE}/approvals", f"{BASE}/approvals?before=0"],
+            f"{_IN}/approvals/{{id}}": [f"{BASE}/approvals/{one}" for one in asked],
             f"{_IN}/connections": [f"{BASE}/connections"],
             f"{_IN}/connections/new/{{slug}}": [
                 f"{BASE}/connections/new/{slug}" for slug in ("sandbox", "microsoft", "ledger")
@@ -120,6 +126,32 @@ async def _account(holdfast: Holdfast, owner: Administrator, name: str, number: 
     whose = Owner.user(f"user_{name}", "org_1" if number % 2 else None)
     given = Given(credential=tokens, metadata={"plan": "pro"}, api_config={"version": "2"})
     return await holdfast.keeping.create(holdfast.environment.id, "sandbox", whose, given, owner.actor())
+
+
+async def _asked(holdfast: Holdfast, account: Account, number: int) -> str:
+    """Have a call wait for approval; every other one is long, in each of its parts."""
+    many = 1 + number % 2 * 3000
+    call = Call(
+        environment_id=account.environment_id,
+        connection_id=account.connection_id,
+        connection="sandbox",
+        account_id=account.id,
+        user_id=account.owner.user_id,
+        organization_id=account.owner.organization_id,
+        actor=Actor("api_key", "gone"),
+        request_id=f"prx_{number}",
+        method="POST",
+        host="api.sandbox.example",
+        origin="https://api.sandbox.example:443",
+        path="/v1/messages",
+        query="q=" + "x" * many,
+        shown_path="/v1/messages",
+        headers=(("accept", "*/*"), ("content-type", "application/json"), ("x-note", "n" * many)),
+        body=f"number {number}, ".encode() * many,
+    )
+    told = await holdfast.approvals.ask(call)
+    assert isinstance(told, ApprovalRequired)
+    return told.fields[0]["approval_id"]
 
 
 async def _invitation(holdfast: Holdfast, owner: Administrator) -> str:

@@ -366,3 +366,18 @@ async def test_a_connection_with_rules_for_its_calls_has_no_plain_read_for_one(p
     assert len(await plain.reads(account)) == before + 1, "what was not handed out is not on record"
     await rule()
     assert await plain.read(user, proxied=True)
+
+
+async def test_a_connection_whose_calls_may_need_approval_has_no_plain_read_for_one(plain: Plain) -> None:
+    account = await plain.account()
+    user, house = account.owner.user_id, plain.house
+
+    async def need(*rules: str) -> None:
+        changes = Changes(approval_rules=rules)
+        await house.connections.update(house.environment_id, plain.connection.name, "user", changes, Actor("operator"))
+
+    await need("DELETE /a")
+    both = await asyncio.gather(*(plain.read(user, proxied=proxied) for proxied in (True, False, True)))
+    assert [live is not None for live in both] == [False, True, False]
+    await need()
+    assert await plain.read(user, proxied=True)

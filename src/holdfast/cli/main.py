@@ -9,6 +9,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from holdfast import __version__
+from holdfast.cli.approval_commands import approvals_app
 from holdfast.cli.options import DatabaseUrl, DataDir, InEnvironment, settings_of
 from holdfast.cli.options import run as on_loop
 from holdfast.cli.vault_commands import vault_app
@@ -32,6 +33,7 @@ app.add_typer(clients_app, name="clients")
 app.add_typer(vault_app, name="vault")
 accounts_app = typer.Typer(help="Connected accounts: pause, delete, clean up.", no_args_is_help=True)
 app.add_typer(accounts_app, name="accounts")
+app.add_typer(approvals_app, name="approvals")
 
 AccountId = Annotated[str, typer.Argument(help="The account's id, with either wire's prefix or without.")]
 ByConnection = Annotated[str, typer.Option(help="Of this connection.")]

@@ -42,6 +42,8 @@ class Connection:
     revokes: Revokes = "usual"
     proxy_rules: tuple[str, ...] = ()
     """Which calls go through the proxy: see `rules`. None at all = every one; token reads are not concerned."""
+    approval_rules: tuple[str, ...] = ()
+    """Which of the calls that may go wait for a person's approval, each: see `approval_rules`."""
     description: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     oauth_settings: OAuthSettings = UNSET

@@ -28,9 +28,11 @@ def connection_entry(
         "provider": connection.provider_slug,
         "enabled": connection.enabled,
     }
-    had = before.proxy_rules if before is not None else ()
-    if action in (Action.CONNECTION_CREATED, Action.CONNECTION_UPDATED) and connection.proxy_rules != had:
-        data["proxy_rules"] = list(connection.proxy_rules)
+    if action in (Action.CONNECTION_CREATED, Action.CONNECTION_UPDATED):
+        for name in ("proxy_rules", "approval_rules"):
+            rules: tuple[str, ...] = getattr(connection, name)
+            if rules != (getattr(before, name) if before is not None else ()):
+                data[name] = list(rules)
     if before is not None and connection.oauth_settings != before.oauth_settings:
         data["oauth_settings"] = msgspec.to_builtins(connection.oauth_settings)
     return Entry(

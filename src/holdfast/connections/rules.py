@@ -46,14 +46,14 @@ class Rule(NamedTuple):
         return self.rest and not self.segments
 
 
-def checked(texts: Sequence[str]) -> tuple[str, ...]:
+def checked(texts: Sequence[str], field: str = "proxy_rules") -> tuple[str, ...]:
     """Return the rules as they are kept. Raises BadRule, which names the field and says what is wrong with which one.
 
     >>> checked(["GET   /v1/charges/*"])
     ('GET /v1/charges/*',)
     """
     if len(texts) > MOST_RULES:
-        raise _bad(f"{MOST_RULES} rules at most: these are {len(texts)}")
+        raise _bad(f"{MOST_RULES} rules at most: these are {len(texts)}", field)
     kept = []
     for number, text in enumerate(texts, 1):
         try:
@@ -62,7 +62,7 @@ def checked(texts: Sequence[str]) -> tuple[str, ...]:
         except BadRule as error:
             named = text.strip()
             named = named if len(named) <= _SHOWN else named[:_SHOWN] + "..."
-            raise _bad(f"rule {number} ({named or 'empty'}): {error.message}") from None
+            raise _bad(f"rule {number} ({named or 'empty'}): {error.message}", field) from None
         kept.append(rule)
     return tuple(kept)
 
@@ -71,16 +71,16 @@ def allows(rules: tuple[str, ...], method: str, path: str) -> bool:
     """Tell whether a call may go out. `path` is percent-encoded and was checked: it means one place only."""
     if not rules:
         return True
-    segments = _segments(path)
-    return any((rule.methods is None or method in rule.methods) and _names(rule, segments) for rule in _all(rules))
+    segments = segments_of(path)
+    return any((rule.methods is None or method in rule.methods) and _names(rule, segments) for rule in parsed(rules))
 
 
 def allows_every_method(rules: tuple[str, ...], path: str) -> bool:
     """Tell whether a rule takes this path with any method, so that nothing depends on which one it is."""
     if not rules:
         return True
-    segments = _segments(path)
-    return any(rule.methods is None and _names(rule, segments) for rule in _all(rules))
+    segments = segments_of(path)
+    return any(rule.methods is None and _names(rule, segments) for rule in parsed(rules))
 
 
 def _names(rule: Rule, segments: Sequence[str] | None) -> bool:
@@ -96,7 +96,7 @@ def _names(rule: Rule, segments: Sequence[str] | None) -> bool:
     )
 
 
-def _segments(path: str) -> list[str] | None:
+def segments_of(path: str) -> list[str] | None:
     """Return the path's segments, decoded; None for one whose segments some servers would see elsewhere.
 
     A provider that is known to take an encoded slash reads it as part of its segment. One that is encoded twice, and
@@ -115,7 +115,7 @@ def _segments(path: str) -> list[str] | None:
 
 
 @lru_cache(maxsize=512)
-def _all(rules: tuple[str, ...]) -> tuple[Rule, ...]:
+def parsed(rules: tuple[str, ...]) -> tuple[Rule, ...]:
     return tuple(map(_parsed, rules))
 
 
@@ -159,10 +159,10 @@ def _segment(text: str, may_be_empty: bool) -> str | None:
         raise _bad("the path holds two slashes with nothing between")
     if decoded in (".", ".."):
         raise _bad("the path holds a '.' or '..' segment, and no call with one goes out")
-    if _segments("/" + text) is None:
+    if segments_of("/" + text) is None:
         raise _bad("the path holds what servers read differently, and no call with it is matched by its segments")
     return decoded
 
 
-def _bad(message: str) -> BadRule:
-    return BadRule(message, fields=[{"field": "proxy_rules", "code": "invalid", "message": message}])
+def _bad(message: str, field: str = "proxy_rules") -> BadRule:
+    return BadRule(message, fields=[{"field": field, "code": "invalid", "message": message}])

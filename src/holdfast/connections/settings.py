@@ -60,6 +60,7 @@ class NewConnection:
     description: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     proxy_rules: Sequence[str] = ()
+    approval_rules: Sequence[str] = ()
     definition: Provider | None = None
     """The custom provider to define along with it."""
     draft: bool = False
@@ -77,7 +78,8 @@ class Changes:
     callback_by_id: bool | None = None
     revokes: Revokes | None = None
     proxy_rules: Sequence[str] | None = None
-    """Replaces all of them."""
+    approval_rules: Sequence[str] | None = None
+    """Each replaces all of them."""
     client: ClientInput | None = None
     definition: Provider | None = None
     config: Mapping[str, str] | None = None
@@ -175,6 +177,7 @@ class Connections:
                 description=new.description,
                 config=check_config(provider, new.config, scope="integration"),
                 proxy_rules=checked(new.proxy_rules),
+                approval_rules=checked(new.approval_rules, "approval_rules"),
                 created_at=now,
                 updated_at=now,
             )
@@ -396,6 +399,8 @@ def _changed(before: Connection, changes: Changes, now: float) -> Connection:
         values["revokes"] = changes.revokes
     if changes.proxy_rules is not None:
         values["proxy_rules"] = checked(changes.proxy_rules)
+    if changes.approval_rules is not None:
+        values["approval_rules"] = checked(changes.approval_rules, "approval_rules")
     return replace(before, **values)
 
 

@@ -45,6 +45,7 @@ connections = Table(
     Column("enabled", Boolean, nullable=False),
     Column("revokes", String(8), nullable=False),
     Column("proxy_rules", Json, nullable=False),
+    Column("approval_rules", Json, nullable=False),
     Column("description", Text),
     Column("config", Json, nullable=False),
     Column("oauth_settings", Json, nullable=False),
@@ -350,6 +351,7 @@ def _connection_values(record: Connection) -> dict[str, Any]:
         "enabled": record.enabled,
         "revokes": record.revokes,
         "proxy_rules": list(record.proxy_rules),
+        "approval_rules": list(record.approval_rules),
         "description": record.description,
         "config": dict(record.config),
         "oauth_settings": msgspec.to_builtins(record.oauth_settings),
@@ -362,7 +364,7 @@ def _connection_values(record: Connection) -> dict[str, Any]:
 
 
 def _connection(row: Row[Any]) -> Connection:
-    lists = {"required_scopes": tuple(row.required_scopes), "proxy_rules": tuple(row.proxy_rules)}
+    lists = {name: tuple(row._mapping[name]) for name in ("required_scopes", "proxy_rules", "approval_rules")}
     settings = msgspec.convert(row.oauth_settings, OAuthSettings) if row.oauth_settings else UNSET
     scopes = None if row.scopes is None else tuple(row.scopes)
     return Connection(**{**row._mapping, "scopes": scopes, "oauth_settings": settings, **lists})

@@ -14,6 +14,7 @@ from holdfast.access.administrators import Administrators, SigningIn, SingleSign
 from holdfast.accounts import Bulk, Keeping
 from holdfast.accounts.errands import Errands
 from holdfast.accounts.removal import Removal
+from holdfast.approvals import Approvals
 from holdfast.authorization import Links
 from holdfast.clock import Clock
 from holdfast.connections import ClientFactory, Connections
@@ -24,6 +25,7 @@ from holdfast.dashboard.pages.account import AccountPages
 from holdfast.dashboard.pages.account_new import AccountNewPages
 from holdfast.dashboard.pages.accounts import AccountsPages
 from holdfast.dashboard.pages.activity import ActivityPages
+from holdfast.dashboard.pages.approvals import ApprovalPages
 from holdfast.dashboard.pages.branding import BrandingPages
 from holdfast.dashboard.pages.connections import ConnectionPages
 from holdfast.dashboard.pages.custom_providers import CustomProviderPages
@@ -72,6 +74,7 @@ class DashboardParts:
     bulk: Bulk
     endpoints: Endpoints
     replay: Replay
+    approvals: Approvals
     resting: Callable[[], frozenset[str]]
     """The providers' hosts that are left alone just now."""
     public_status: bool
@@ -110,6 +113,7 @@ class Dashboard:
             *AccountsPages(frame, parts.database, parts.connections, parts.errands).routes(),
             *AccountPages(frame, parts.database, parts.keeping, parts.links, parts.refresher, story).routes(),
             *ActivityPages(frame, parts.database, story).routes(),
+            *ApprovalPages(frame, parts.database, parts.approvals).routes(),
             *ProviderPages(frame, parts.database, parts.connections, parts.catalog).routes(),
             *CustomProviderPages(frame, parts.database, parts.definitions).routes(),
             *ConnectionPages(frame, parts.database, parts.connections, parts.removal, CheckUp(parts.factory)).routes(),

@@ -48,6 +48,7 @@ NAVIGATION: tuple[tuple[str, str, str, Right], ...] = (
     ("connections", "Connections", "plug", Right.SEE),
     ("providers", "Providers", "grid", Right.SEE),
     ("activity", "Activity", "list", Right.SEE),
+    ("approvals", "Approvals", "hand", Right.CONFIGURE),
     ("usage", "Usage", "chart", Right.SEE),
     ("webhooks", "Webhooks", "bell", Right.SEE),
     ("keys", "Keys", "key", Right.KEYS),

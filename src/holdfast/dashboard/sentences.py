@@ -54,6 +54,9 @@ WORDS: Mapping[Action, Words] = {
     Action.CREDENTIAL_REPLACED: Words("accounts", "replaced the credential", "good"),
     Action.PROXY_CALLED: Words("calls", "called {method} {path} through the proxy: {status}"),
     Action.PROXY_REFUSED: Words("calls", "was refused {method} {path} through the proxy: {why}", "bad"),
+    Action.PROXY_APPROVAL_REQUESTED: Words("calls", "asked for approval of {method} {path} through {connection}"),
+    Action.PROXY_APPROVAL_GRANTED: Words("calls", "approved {method} {path} through {connection}, once", "good"),
+    Action.PROXY_APPROVAL_DENIED: Words("calls", "denied {method} {path} through {connection}", "bad"),
     Action.TOKEN_REFRESHED: Words("refreshes", "refreshed the token", "good"),
     Action.TOKEN_REFRESH_FAILED: Words("failures", "could not refresh the token: {detail}", "bad"),
     Action.TOKEN_REFRESH_UNRESOLVED: Words(
@@ -107,6 +110,7 @@ _OTHERWISE = {
         Action.CONNECTION_UPDATED,
         "oauth_settings",
     ): "changed the connection {name} and how it asks for access",
+    (Action.CONNECTION_UPDATED, "approval_rules"): "changed the connection {name} and which calls need approval",
 }
 """Entries that say something else where this member of their data is there, and not false."""
 _LONGEST = 200

@@ -22,6 +22,8 @@ _FLASHES = {
     "suspended": "Suspended: nobody gets its token until it is resumed.",
     "resumed": "Resumed.",
     "disconnected": "Disconnected.",
+    "call-approved": "Approved, for this one call: its caller may repeat it within ten minutes.",
+    "call-denied": "Denied: for the rest of its day this call is refused without asking again.",
     "replayed": "Sent again.",
     "none-failed": "There was none to send again.",
     "signed-out": "You are signed out.",

@@ -31,6 +31,10 @@ class Action(StrEnum):
     PROXY_CALLED = "proxy.called"
     PROXY_REFUSED = "proxy.refused"
     """No rule of the connection lets the call through: nothing was sent."""
+    PROXY_APPROVAL_REQUESTED = "proxy.approval_requested"
+    """A person has to approve the call first: nothing was sent."""
+    PROXY_APPROVAL_GRANTED = "proxy.approval_granted"
+    PROXY_APPROVAL_DENIED = "proxy.approval_denied"
 
     TOKEN_REFRESHED = "token.refreshed"  # noqa: S105  (a name, not a secret)
     TOKEN_REFRESH_FAILED = "token.refresh_failed"  # noqa: S105

@@ -31,6 +31,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     wait: float = 0.0
     """Seconds the caller is willing to wait where the provider says "not before"."""
     request_id: str
+    approval: str = ""
+    """The approval that this call has taken before it is made again, with a renewed token or after a wait."""
 
     @property
     def repeatable(self) -> bool:

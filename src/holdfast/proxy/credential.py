@@ -7,7 +7,8 @@ from msgspec import structs
 
 from holdfast.accounts import Account, Owner
 from holdfast.accounts import store as account_store
-from holdfast.connections import Connections
+from holdfast.approvals import Approvals, NeedsApproval
+from holdfast.connections import Connection, Connections
 from holdfast.connections import store as connection_store
 from holdfast.connections.connection import Effective
 from holdfast.errors import Conflict, HoldfastError, NotFound
@@ -15,6 +16,7 @@ from holdfast.outbound import Blocked, target_of
 from holdfast.providers.entry import Method, Provider
 from holdfast.proxy import signals
 from holdfast.proxy.address import BadAddress
+from holdfast.proxy.approving import waiting
 from holdfast.proxy.asked import Asked
 from holdfast.proxy.errors import AuthorizationRequired
 from holdfast.proxy.outlet import Destination, Outlet, destination, destination_of, is_plain, outlet_of
@@ -42,6 +44,8 @@ class Held(msgspec.Struct, frozen=True):
     account_id: str
     connection: str
     connection_id: str = ""
+    approval: str = ""
+    """The approval that was taken for the call; "" for one that needed none."""
 
 
 class Credentials:
@@ -54,12 +58,13 @@ class Credentials:
         plain: PlainReader,
         refresher: Refresher,
         sites: Sites,
+        approvals: Approvals,
         *,
         allow_private: bool,
     ) -> None:
         self._database, self._vault, self._connections = database, vault, connections
         self._reader, self._plain, self._refresher = reader, plain, refresher
-        self._sites, self._allow_private = sites, allow_private
+        self._sites, self._approvals, self._allow_private = sites, approvals, allow_private
         self._outlets: dict[str, tuple[Provider, Outlet | None]] = {}
         self._intricate: set[tuple[str, str]] = set()
         """Connections whose calls need more than the plain read tells. A wrong guess costs time, nothing else."""
@@ -71,12 +76,16 @@ class Credentials:
             if held is not None:
                 return held
             asked = structs.replace(asked, principal=await asked.confirm(), confirm=None)
-        return await self._read(asked)
+        try:
+            return await self._read(asked)
+        except NeedsApproval as needed:
+            raise await self._approvals.ask(needed.call) from None
 
     async def renewed(self, asked: Asked, held: Held) -> Held | None:
         """Renew a credential that the provider does not take any more. None if that is not possible.
 
-        Raises NotAllowed where the connection has got rules meanwhile that hold the call back."""
+        Raises NotAllowed where the connection has got rules meanwhile that hold the call back. One that was approved
+        goes on under its approval: the provider has said that it did not make it."""
         environment_id = asked.principal.environment_id
         await self._vault.ready(environment_id)
         account = await self._database.transact(lambda tx: account_store.get(tx, environment_id, held.account_id))
@@ -88,25 +97,33 @@ class Credentials:
             if not isinstance(outcome, Refreshed):
                 return None
         try:
-            return await self._read(structs.replace(asked, account_id=held.account_id, owner=held.owner))
+            again = structs.replace(asked, account_id=held.account_id, owner=held.owner, approval=held.approval)
+            return await self._read(again)
         except NotAllowed:
             raise
         except HoldfastError:
             return None
 
     async def check_again(self, asked: Asked, held: Held) -> None:
-        """Judge a call that was held back for a while by the rules as they are now. Raises NotAllowed."""
+        """Judge a call that was held back for a while by the rules as they are now. Raises NotAllowed, ApprovalRequired
+        where it was begun without approval and needs it now."""
         environment_id = asked.principal.environment_id
+        asked = structs.replace(asked, approval=held.approval)
+        outlet, there = held.outlet, self.destination(held.outlet, asked)
 
-        def work(tx: Tx) -> tuple[Account | None, Effective]:
+        def work(tx: Tx) -> None:
             connection = self._connections.find(tx, environment_id, held.connection, held.owner.kind)
             effective = self._connections.effective(tx, connection, held.owner.organization_id)
-            return account_store.get(tx, environment_id, held.account_id), effective
+            account = account_store.get(tx, environment_id, held.account_id)
+            if account is None:
+                raise NotFound("there is no such connected account", code="connected_account_not_found")
+            check(effective.connection, account, asked, there)
+            self._take(tx, effective.connection, account, asked, outlet, there)
 
-        account, effective = await self._database.transact(work)
-        if account is None:
-            raise NotFound("there is no such connected account", code="connected_account_not_found")
-        check(effective.connection, account, asked, self.destination(held.outlet, asked))
+        try:
+            await self._database.transact(work)
+        except NeedsApproval as needed:
+            raise await self._approvals.ask(needed.call) from None
 
     def destination(self, outlet: Outlet, asked: Asked) -> Destination:
         """Return where the call goes. Raises BadAddress, HostNotAllowed."""
@@ -163,6 +180,13 @@ class Credentials:
     async def _read(self, asked: Asked) -> Held:
         environment_id = asked.principal.environment_id
         name, owner = await self._database.transact(lambda tx: self._which(tx, asked))
+        approval = ""
+
+        def spend(tx: Tx, effective: Effective, account: Account) -> None:
+            nonlocal approval
+            known = self._there(asked, effective, account) if effective.connection.approval_rules else None
+            approval = "" if known is None else self._take(tx, effective.connection, account, asked, *known)
+
         found = await self._reader.read(
             Ask(
                 environment_id=environment_id,
@@ -174,29 +198,48 @@ class Credentials:
                 methods=_ALL,
                 request_id=asked.request_id,
                 permit=lambda effective, account: self._permit(asked, effective, account),
+                spend=spend,
             )
         )
         if isinstance(found, Inactive):
             raise AuthorizationRequired(name, owner, found.why, found.reason, found.detail)
         effective, account = found.effective, found.account
-        values = _values(effective, account)
+        connection, values = effective.connection, _values(effective, account)
         secret = None if account.method == "none" else found.secret
-        if secret is not None and lacks_site(effective.provider, values):
+        is_judged = not lacks_site(effective.provider, values)
+        if secret is not None and not is_judged:
             values |= await self._sites.find(effective, account, secret)
         outlet = self._outlet(effective.provider, values)
-        if effective.connection.proxy_rules:
-            check(effective.connection, account, asked, self.destination(outlet, asked))
-        return Held(secret, outlet, owner, account.id, name, account.connection_id)
+        if connection.proxy_rules:
+            check(connection, account, asked, self.destination(outlet, asked))
+        if connection.approval_rules and not is_judged:
+            known = outlet, self.destination(outlet, asked)
+            approval = await self._database.transact(lambda tx: self._take(tx, connection, account, asked, *known))
+        return Held(secret, outlet, owner, account.id, name, account.connection_id, approval)
 
     def _permit(self, asked: Asked, effective: Effective, account: Account) -> None:
         """Raise NotAllowed before the credential is read. Where it takes the credential to find out at which site the
         account works, and so the path, what was found is judged, before anything is sent of the call."""
         if not effective.connection.proxy_rules:
             return
+        known = self._there(asked, effective, account)
+        if known is not None:
+            check(effective.connection, account, asked, known[1])
+
+    def _there(self, asked: Asked, effective: Effective, account: Account) -> tuple[Outlet, Destination] | None:
+        """Return where the call goes; None where the account's site has to be found out first."""
         values = _values(effective, account)
-        if not lacks_site(effective.provider, values):
-            outlet = self._outlet(effective.provider, values)
-            check(effective.connection, account, asked, self.destination(outlet, asked))
+        if lacks_site(effective.provider, values):
+            return None
+        outlet = self._outlet(effective.provider, values)
+        return outlet, self.destination(outlet, asked)
+
+    def _take(
+        self, tx: Tx, connection: Connection, account: Account, asked: Asked, outlet: Outlet, there: Destination
+    ) -> str:
+        """Take the call's approval and return it; "" for a call that needs none. Raises NeedsApproval, NotAllowed."""
+        call = waiting(connection, account, asked, outlet, there)
+        return "" if call is None else self._approvals.take(tx, call, asked.approval)
 
     def _which(self, tx: Tx, asked: Asked) -> tuple[str, Owner]:
         """Return the connection's name and the owner, and make sure that calls go through it before its credential

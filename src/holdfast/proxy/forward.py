@@ -8,6 +8,7 @@ from msgspec import structs
 
 from holdfast import metrics, telemetry
 from holdfast.accounts import Owner
+from holdfast.approvals import ApprovalRequired
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, TooMany
 from holdfast.events import Action
@@ -94,8 +95,9 @@ class Proxy:
         """Make the call and return the provider's reply when its head is there, whatever its status.
 
         Raises before anything was sent: Invalid for an address or header that may not go out, NotAllowed by the
-        connection's rules (an entry says so), NotProxied, AuthorizationRequired, TooMany over the account's cap,
-        Unauthenticated, NotFound, Conflict, NotSent. Raises ReplyLost where it may have been sent.
+        connection's rules (an entry says so), ApprovalRequired, NotProxied, AuthorizationRequired,
+        TooMany over the account's cap, Unauthenticated, NotFound, Conflict, NotSent. Raises ReplyLost where it may
+        have been sent.
         """
         with telemetry.span("proxy", request=asked.request_id, method=asked.method) as note:
             answered = await self._call(asked, note)
@@ -108,6 +110,9 @@ class Proxy:
             held = await self.credentials.hold(asked)
         except NotAllowed as error:
             self._note_refused(asked, error)
+            raise
+        except ApprovalRequired:  # the log has an entry of what was asked for, once
+            metrics.PROXY_CALLS.add("held")
             raise
         there = self.destination(asked, held)
         note.set(account=held.account_id, provider=held.outlet.provider.slug, host=there.target.host)
@@ -281,6 +286,8 @@ class Proxy:
             "sent": close.sent,
             "received": received,
         }
+        if held.approval:
+            data["approval"] = held.approval
         if outcome:
             data["outcome"] = outcome
         return _line(asked, _CALLED, held.account_id, held.connection_id, held.owner, data, self._clock.now())

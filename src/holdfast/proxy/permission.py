@@ -47,9 +47,14 @@ def check(connection: Connection, account: Account, asked: Asked, there: Destina
         raise NotAllowed("no rule allows it", connection, account, asked.method, there)
     if allows_every_method(rules, there.path):
         return
-    named = _in_query(there.query) or _in_form(asked)
+    named = names_another_method(asked, there)
     if named:
         raise NotAllowed(f"{named} may name another method", connection, account, asked.method, there)
+
+
+def names_another_method(asked: Asked, there: Destination) -> str:
+    """Return what of the call may name another method than its own; "" for nothing."""
+    return _in_query(there.query) or _in_form(asked)
 
 
 def _in_query(query: str) -> str:

@@ -46,6 +46,9 @@ class Ask:
     permit: Callable[[Effective, Account], None] | None = None
     """Raises if the credential is not to be read for what it is wanted for. Asked in the transaction that vends, with
     what that sees; what it raises is the caller's."""
+    spend: Callable[[Tx, Effective, Account], None] | None = None
+    """Called once there is a credential that can leave, in the transaction that writes of it: what is good for one
+    credential is spent there, or nothing leaves. May be called again where a transaction is; raises as `permit`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,8 @@ class TokenReader:
             decision = policy.Serve(False, (warning,) if warning else ())
         if isinstance(decision, policy.Serve):
             decision = _with_alert(decision, account, connection, now)
+            if ask.spend is not None:
+                ask.spend(tx, effective, account)
             entry = account_entry(account, connection.name, Action.CREDENTIAL_READ, ask.actor, now, ask.request_id)
             log.append(tx, replace(entry, data={"connection": connection.name, "method": account.method}))
         return _Found(account, effective, decision, absent)

@@ -18,7 +18,8 @@ _TICKS = 4194304
 """2^22 to the second: any time after 2004 is a whole number of them, so that it goes through JSON without rounding."""
 
 # A key in force, and a connection to a built-in provider. A batch has few of these pairs: each is looked up once.
-# A connection with rules for its calls has no plain ones: what this statement sees is what holds, in every process.
+# A connection with rules for its calls or for their approval has no plain ones: what this statement sees is what
+# holds, in every process.
 _DOOR = """
     k.revoked_at IS NULL AND c.owner_kind = 'user' AND c.method = 'oauth'
     AND (NOT g.proxied OR {ruleless})
@@ -58,7 +59,7 @@ WITH door AS MATERIALIZED (
     FROM (SELECT key AS door, {_columns(_DOORS)} FROM json_each(:doors)) AS g
     CROSS JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     CROSS JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
-    WHERE {_DOOR.format(ruleless="c.proxy_rules = '[]'")})
+    WHERE {_DOOR.format(ruleless="c.proxy_rules = '[]' AND c.approval_rules = '[]'")})
 SELECT json_group_array(json_array(q.place, a.id, a.credential_version, d.connection_id, d.provider_slug, d.scopes,
     a.scopes, CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access),
     CAST(a.updated_at * {_TICKS} AS INTEGER), json(CASE a.api_config WHEN '{{}}' THEN 'true' ELSE 'false' END)))
@@ -87,7 +88,7 @@ WITH door AS MATERIALIZED (
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[]) WITH ORDINALITY AS g({", ".join(_DOORS)}, place)
     JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
-    WHERE {_DOOR.format(ruleless="c.proxy_rules::text = '[]'")}
+    WHERE {_DOOR.format(ruleless="c.proxy_rules::text = '[]' AND c.approval_rules::text = '[]'")}
 ), found AS (
     SELECT q.*, d.*, a.id AS account_id, a.credential_version, a.scopes::text AS granted, a.expires_at, a.warning,
         a.access, a.updated_at, a.api_config::text = '{{}}' AS bare

@@ -132,7 +132,8 @@ class ConnectionPages:
                     required_scopes=_scopes(visit, "required") if connection.method == "oauth" else None,
                     client=client,
                     revokes=next((one for one in REVOKES if one == visit.text("revokes")), None),
-                    proxy_rules=_rules(visit),
+                    proxy_rules=_rules(visit, "proxy_rules"),
+                    approval_rules=_rules(visit, "approval_rules"),
                     oauth_settings=_oauth_settings(visit, effective, entry),
                 ),
                 visit.signed_in.administrator.actor(),
@@ -292,11 +293,11 @@ def _scopes(visit: Visit, least: Literal["asked", "required"] = "asked") -> list
     return list(dict.fromkeys([*picked, *typed]))
 
 
-def _rules(visit: Visit) -> list[str] | None:
+def _rules(visit: Visit, field: str) -> list[str] | None:
     """Return the rules that were typed, one a line; None for a form without them."""
-    if "proxy_rules" not in visit.form:
+    if field not in visit.form:
         return None
-    return [line for line in visit.text("proxy_rules").splitlines() if line.strip()]
+    return [line for line in visit.text(field).splitlines() if line.strip()]
 
 
 def _oauth_settings(visit: Visit, effective: Effective, entry: Provider) -> OAuthSettings:
