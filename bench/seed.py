@@ -12,8 +12,8 @@ from holdfast.accounts import Account, OAuthCredential, Owner, Status
 from holdfast.accounts import store as account_store
 from holdfast.accounts.credential import lay_in
 from holdfast.app import Holdfast
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret

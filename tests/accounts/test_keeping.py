@@ -24,7 +24,7 @@ from holdfast.accounts import (
 )
 from holdfast.accounts.recovery import _BY_REASON, _BY_STATUS
 from holdfast.connections import Connection
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.errors import Conflict, Invalid, NotFound, Unprocessable
 from holdfast.events import Action, Actor
 from holdfast.ids import opaque

@@ -5,7 +5,7 @@ from typing import Any
 
 from holdfast.accounts import Owner
 from holdfast.approvals import Approval, Approvals
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.events import Action, Actor, Entry
 from tests.proxy.conftest import Upstream
 

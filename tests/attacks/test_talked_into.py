@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.events import Action, Actor, Entry
 from tests.parts.capture import Captured, capturing, reply
 from tests.parts.postgres import Postgres

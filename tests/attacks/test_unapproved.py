@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.errors import Refused
 from holdfast.events import Action, Actor
 from tests.attacks.test_talked_into import FORM, asks

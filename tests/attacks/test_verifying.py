@@ -11,8 +11,8 @@ import pytest
 
 from holdfast.accounts import Account, Status
 from holdfast.accounts import store as account_store
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.errors import Conflict, HoldfastError
 from holdfast.events import Actor
 from holdfast.tokens import Refreshed

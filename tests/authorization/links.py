@@ -11,8 +11,8 @@ from holdfast.access import CleanUpPolicy, UserVerification, change_environment
 from holdfast.accounts import Account, Owner
 from holdfast.authorization import Link, LinkFor
 from holdfast.connections import Connection
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.connection import OwnerKind
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.ids import opaque

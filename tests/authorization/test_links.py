@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.accounts import Owner, Status
 from holdfast.authorization import LinkFor
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.errors import Conflict, Invalid, NotFound, Unprocessable
 from holdfast.events import Action
 from tests.accounts.records import stored_as

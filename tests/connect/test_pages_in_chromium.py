@@ -18,8 +18,8 @@ from holdfast.authorization import LinkFor
 from holdfast.cli.serve import running
 from holdfast.config import Config
 from holdfast.connect.words import read_languages
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor
 from holdfast.lab import sandbox_provider
 from holdfast.providers.entry import CredentialField

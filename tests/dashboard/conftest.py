@@ -12,8 +12,8 @@ from holdfast.cli.serve import running
 from holdfast.config import Config
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.secret import Secret
 from tests.dashboard.person import Person, owner_of, person, with_role
 

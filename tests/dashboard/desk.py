@@ -16,8 +16,8 @@ from holdfast.app import Holdfast
 from holdfast.cli.serve import running
 from holdfast.config import Config
 from holdfast.connections import Connection
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.secret import Secret

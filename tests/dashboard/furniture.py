@@ -9,7 +9,7 @@ from holdfast.accounts.store import Listing
 from holdfast.app import Holdfast
 from holdfast.approvals import ApprovalRequired, Call
 from holdfast.authorization import LinkFor
-from holdfast.connections.settings import NewConnection
+from holdfast.connections.changes import NewConnection
 from holdfast.events import Actor
 from holdfast.providers.entry import Provider
 from holdfast.secret import Secret

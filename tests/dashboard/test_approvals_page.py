@@ -9,7 +9,7 @@ from holdfast.access.administrators import Role
 from holdfast.accounts import Account, Given, OAuthCredential, Owner
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.events import Action, Actor
 from holdfast.secret import Secret
 from tests.dashboard.desk import Desk, desk, words

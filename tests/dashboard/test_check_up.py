@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from holdfast.connections import ClientFactory, Connection
 from holdfast.connections import store as connection_store
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.checkup import Check, CheckUp, judge_redirect, scope_checks
 from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import OwnerKind
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor
 from holdfast.http import Reply
 from holdfast.ids import opaque

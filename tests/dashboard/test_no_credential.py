@@ -1,7 +1,7 @@
 """Pages of a connection whose provider asks for no credential: nothing to enter, nothing to link to."""
 
 from holdfast.accounts import Given, Keeping, Owner
-from holdfast.connections.settings import NewConnection
+from holdfast.connections.changes import NewConnection
 from holdfast.events import Actor
 from holdfast.providers.entry import Api, Provider
 from tests.dashboard.desk import Desk, sqlite_desk, words

@@ -10,8 +10,8 @@ import pytest
 from holdfast.accounts import Account, Owner
 from holdfast.cli.serve import running
 from holdfast.config import Config
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor
 from holdfast.oauth2.dialect import Dialect
 from holdfast.providers.entry import Lifetime, Provider

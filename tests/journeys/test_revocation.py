@@ -14,8 +14,8 @@ from holdfast.accounts import Owner
 from holdfast.app import Holdfast
 from holdfast.cli.serve import running
 from holdfast.config import Config
+from holdfast.connections.changes import Changes, NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import Changes, NewConnection
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.oauth2.dialect import Dialect

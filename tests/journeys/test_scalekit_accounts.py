@@ -13,8 +13,8 @@ import pytest
 from holdfast.app import Holdfast
 from holdfast.cli.serve import running
 from holdfast.config import Config
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor
 from holdfast.oauth2.dialect import Dialect
 from holdfast.providers.entry import Provider

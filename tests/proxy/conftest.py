@@ -10,8 +10,8 @@ import pytest
 
 from holdfast.accounts import Account, ApiKey, Connecting, Owner
 from holdfast.connections import Connection
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Actor, Entry
 from holdfast.ids import opaque
 from holdfast.lab import sandbox_provider

@@ -12,8 +12,8 @@ from starlette.types import ASGIApp
 
 from holdfast.accounts import Account, Owner
 from holdfast.api.dispatch import WHOLE, AtOnce
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Action, Actor, Entry
 from holdfast.ids import opaque
 from holdfast.secret import Secret

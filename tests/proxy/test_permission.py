@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.events import Action, Actor
 from holdfast.providers.entry import Call, ConfigField, Discover, Placement
 from tests.parts.capture import reply

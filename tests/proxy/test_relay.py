@@ -115,8 +115,8 @@ async def test_one_account_has_so_many_calls_under_way_and_no_more(upstream: Ups
 
 async def test_a_plain_account_is_served_without_the_ordinary_read(make: Maker) -> None:
     """The built-in sandbox, whose API answers `Ada` to her token alone."""
+    from holdfast.connections.changes import NewConnection
     from holdfast.connections.clients import ClientInput
-    from holdfast.connections.settings import NewConnection
 
     house = make.house
     new = NewConnection(

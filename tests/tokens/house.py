@@ -23,8 +23,8 @@ from holdfast.cli.serve import bind, uvicorn_config
 from holdfast.clock import FrozenClock
 from holdfast.config import Config, with_address
 from holdfast.connections import ClientFactory, Connection, Connections, Effective
+from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import NewConnection
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.ids import opaque

@@ -6,8 +6,8 @@ from dataclasses import replace
 from holdfast.accounts import Account, Owner
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
+from holdfast.connections.changes import Changes, NewConnection, OverrideChanges
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import Changes, NewConnection, OverrideChanges
 from holdfast.dashboard.sentences import sentence, tone
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.accounts import Account, Owner, store
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.events import Action, Actor
 from holdfast.providers.entry import Lifetime
 from holdfast.tokens import PlainAsk, Refreshed, RenewingReader, policy

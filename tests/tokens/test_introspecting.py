@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from holdfast.accounts import Account, Owner, Status, store
 from holdfast.accounts.introspections.store import introspections
 from holdfast.connections import Connection
+from holdfast.connections.changes import Changes
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import Changes
 from holdfast.events import Actor
 from holdfast.providers.entry import Lifetime
 from holdfast.secret import Secret

@@ -10,8 +10,8 @@ import pytest
 from holdfast.accounts import Account, Owner, store
 from holdfast.api.dispatch import WHOLE
 from holdfast.api.workos.lane import TokenLane
+from holdfast.connections.changes import Changes, NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import Changes, NewConnection
 from holdfast.errors import Conflict
 from holdfast.events import Action, Actor
 from holdfast.ids import opaque

@@ -10,8 +10,8 @@ import pytest
 from holdfast.access import Principal
 from holdfast.accounts import Account, Owner, Status, store
 from holdfast.connections import Connection
+from holdfast.connections.changes import Changes, NewConnection
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import Changes, NewConnection
 from holdfast.errors import Conflict, Unauthenticated
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.accounts import Account, ApiKey, Connecting, Owner, Reason, Status, store
 from holdfast.connections import Connection
-from holdfast.connections.settings import Changes, NewConnection
+from holdfast.connections.changes import Changes, NewConnection
 from holdfast.errors import NotFound, Unavailable, Unprocessable
 from holdfast.events import Action, Actor
 from holdfast.providers.entry import Lifetime

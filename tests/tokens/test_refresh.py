@@ -8,8 +8,8 @@ import pytest
 from holdfast.accounts import Reason, Status
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
+from holdfast.connections.changes import Changes
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import Changes
 from holdfast.events import Action, Actor
 from holdfast.events import store as log
 from holdfast.providers.entry import Lifetime

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.accounts import Account, Status
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.errors import Unavailable
 from holdfast.events import Action, Actor
 from holdfast.tokens import Live, PlainAsk, Refreshed, RenewingReader

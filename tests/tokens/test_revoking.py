@@ -19,8 +19,8 @@ from holdfast.accounts.revocations.store import claim, revocations
 from holdfast.accounts.store import accounts as table
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
+from holdfast.connections.changes import Changes
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import Changes
 from holdfast.dashboard.sentences import sentence
 from holdfast.events import Action, Actor
 from holdfast.rotation import Rotation

@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.accounts import Account, Status, store
 from holdfast.accounts.expiry import sweep_at
+from holdfast.connections.changes import Changes
 from holdfast.connections.oauth_settings import OAuthSettings
-from holdfast.connections.settings import Changes
 from holdfast.events import Action, Actor
 from holdfast.oauth2.replies import TokenGrant
 from holdfast.providers.entry import Lifetime

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.connections.settings import Changes
+from holdfast.connections.changes import Changes
 from holdfast.events import Actor
 from holdfast.ids import opaque
 from holdfast.providers.entry import ConfigField, CredentialField

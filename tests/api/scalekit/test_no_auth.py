@@ -10,7 +10,7 @@ from holdfast import ids
 from holdfast.accounts import Account
 from holdfast.accounts import store as account_store
 from holdfast.api.scalekit.auth_patterns import entry_of
-from holdfast.connections.settings import NewConnection
+from holdfast.connections.changes import NewConnection
 from holdfast.events import Actor
 from tests.api.scalekit.conftest import Door
 from tests.parts.capture import Capture, capturing, reply

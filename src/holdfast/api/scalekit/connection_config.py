@@ -16,9 +16,9 @@ from holdfast.api.scalekit.fault_fields import bad
 from holdfast.api.scalekit.inputs import texts_in
 from holdfast.api.scalekit.naming import METHODS, connection_type, provider_key
 from holdfast.connections import Client, Connection
+from holdfast.connections.changes import Changes
 from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import OwnerKind
-from holdfast.connections.settings import Changes
 from holdfast.providers.custom import RESERVED
 from holdfast.providers.entry import Method, Provider
 from holdfast.secret import Secret

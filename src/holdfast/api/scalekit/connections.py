@@ -16,7 +16,7 @@ from holdfast.api.scalekit.parts import Parts
 from holdfast.api.scalekit.rpc import Call, Handler
 from holdfast.connections import Client, Connection
 from holdfast.connections import store as connection_store
-from holdfast.connections.settings import Changes, NewConnection, OverrideChanges
+from holdfast.connections.changes import Changes, NewConnection, OverrideChanges
 from holdfast.errors import Conflict, NotFound
 from holdfast.providers.entry import Provider
 from holdfast.storage import Connection as Tx

@@ -11,8 +11,8 @@ from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.rendering import configuration
 from holdfast.connections import effective
 from holdfast.connections import store as connection_store
+from holdfast.connections.changes import OverrideChanges
 from holdfast.connections.clients import ClientInput
-from holdfast.connections.settings import OverrideChanges
 from holdfast.errors import Invalid, Unprocessable
 from holdfast.secret import Secret
 from holdfast.storage import Connection as Tx

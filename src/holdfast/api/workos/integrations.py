@@ -22,9 +22,9 @@ from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.rendering import data_integration
 from holdfast.connections import Connection
 from holdfast.connections import store as connection_store
+from holdfast.connections.changes import Changes, NewConnection
 from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import OwnerKind
-from holdfast.connections.settings import Changes, NewConnection
 from holdfast.errors import Conflict, Invalid, Unprocessable
 from holdfast.oauth2.dialect import Dialect, ReplyDialect
 from holdfast.providers.entry import Provider

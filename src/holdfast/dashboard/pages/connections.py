@@ -9,11 +9,11 @@ from starlette.routing import BaseRoute
 from holdfast.access.administrators import Right
 from holdfast.accounts.removal import Removal
 from holdfast.connections import Connection, Connections, store
+from holdfast.connections.changes import Changes, NewConnection
 from holdfast.connections.checkup import CheckUp
 from holdfast.connections.clients import ClientInput
 from holdfast.connections.connection import REVOKES, Client, ClientSupply, Effective, Revokes, redirect_uri
 from holdfast.connections.oauth_settings import UNSET, OAuthSettings, merged, methods
-from holdfast.connections.settings import Changes, NewConnection
 from holdfast.dashboard.frame import Frame, Visit
 from holdfast.errors import Conflict, HoldfastError, Invalid, NotFound, Unprocessable
 from holdfast.providers.custom import RESERVED

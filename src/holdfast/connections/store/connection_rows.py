@@ -1,4 +1,4 @@
-"""Tables of the connections room and all their SQL."""
+"""Connections, and the alerts on them."""
 
 from collections.abc import Collection
 from typing import Any, Literal
@@ -7,14 +7,14 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, UniqueConstraint, delete, func, insert, or_, select, update
 from sqlalchemy import Connection as Tx
 
-from holdfast.connections.connection import Client, Connection, Override, OwnerKind
+from holdfast.connections.connection import Connection, OwnerKind
 from holdfast.connections.oauth_settings import UNSET, OAuthSettings
+from holdfast.connections.store.client_rows import clients
+from holdfast.connections.store.override_rows import overrides
 from holdfast.storage.paging import page
 from holdfast.storage.tables import (
-    Blob,
     Boolean,
     Column,
-    Integer,
     Json,
     String,
     Table,
@@ -24,8 +24,6 @@ from holdfast.storage.tables import (
     environment_key,
     metadata,
 )
-from holdfast.vault import Sealed
-from holdfast.vault.store import SealedColumn
 
 connections = Table(
     "connections",
@@ -56,42 +54,6 @@ connections = Table(
     Column("updated_at", Time, nullable=False),
     UniqueConstraint("environment_id", "name", "owner_kind", name="uq_connections_name"),
     UniqueConstraint("callback_key", name="uq_connections_callback_key"),
-)
-
-clients = Table(
-    "clients",
-    metadata,
-    environment_key(),
-    Column("id", Ulid, primary_key=True),
-    Column("connection_id", String(26), nullable=False),
-    Column("organization_id", String(256), nullable=False),
-    Column("client_id", Text, nullable=False),
-    Column("secret", Blob),
-    Column("secret_version", Integer, nullable=False),
-    Column("secret_last4", String(4), nullable=False),
-    Column("former_secret", Blob),
-    Column("created_at", Time, nullable=False),
-    Column("updated_at", Time, nullable=False),
-)
-
-SEALED = (
-    SealedColumn(clients.c.secret, "client_secret", clients.c.secret_version),
-    SealedColumn(clients.c.former_secret, "client_secret", clients.c.secret_version, before=1),
-)
-
-overrides = Table(
-    "overrides",
-    metadata,
-    environment_key(),
-    Column("organization_id", String(256), primary_key=True),
-    Column("name", String(128), primary_key=True),
-    Column("id", Ulid, nullable=False),
-    Column("enabled", Boolean),
-    Column("scopes", Json),
-    Column("config", Json, nullable=False),
-    Column("client_ref", String(26)),
-    Column("created_at", Time, nullable=False),
-    Column("updated_at", Time, nullable=False),
 )
 
 
@@ -233,40 +195,6 @@ def clear_alert(tx: Tx, environment_id: str, connection_id: str, client_ref: str
     return done.rowcount > 0
 
 
-def client(tx: Tx, environment_id: str, client_ref: str) -> Client | None:
-    row = tx.execute(
-        select(clients).where(clients.c.environment_id == environment_id, clients.c.id == client_ref)
-    ).one_or_none()
-    return None if row is None else _client(row)
-
-
-def clients_of(tx: Tx, environment_id: str, client_refs: Collection[str]) -> dict[str, Client]:
-    if not client_refs:
-        return {}
-    rows = tx.execute(
-        select(clients).where(clients.c.environment_id == environment_id, clients.c.id.in_(list(client_refs)))
-    )
-    return {row.id: _client(row) for row in rows}
-
-
-def add_client(tx: Tx, new: Client) -> None:
-    tx.execute(insert(clients).values(environment_id=new.environment_id, id=new.id, **_client_values(new)))
-
-
-def save_client(tx: Tx, changed: Client, *, expected_version: int) -> bool:
-    """Replace the client's secret if it is still at `expected_version`."""
-    done = tx.execute(
-        update(clients)
-        .where(
-            clients.c.environment_id == changed.environment_id,
-            clients.c.id == changed.id,
-            clients.c.secret_version == expected_version,
-        )
-        .values(_client_values(changed))
-    )
-    return done.rowcount > 0
-
-
 def clear_secrets(tx: Tx, environment_id: str, provider_slug: str, *, keep: str | None, at: float) -> None:
     """Forget the secrets of all clients at one provider, except the client just supplied."""
     at_provider = select(connections.c.id).where(
@@ -282,58 +210,6 @@ def clear_secrets(tx: Tx, environment_id: str, provider_slug: str, *, keep: str 
             .values(former_secret=None)
         )
     tx.execute(query.values(secret=None, former_secret=None, secret_last4="", updated_at=at))
-
-
-def override(tx: Tx, environment_id: str, organization_id: str, name: str) -> Override | None:
-    if not organization_id:
-        return None
-    row = tx.execute(
-        select(overrides).where(
-            overrides.c.environment_id == environment_id,
-            overrides.c.organization_id == organization_id,
-            overrides.c.name == name,
-        )
-    ).one_or_none()
-    return None if row is None else _override(row)
-
-
-def overrides_of(tx: Tx, environment_id: str, organization_id: str) -> dict[str, Override]:
-    rows = tx.execute(
-        select(overrides).where(
-            overrides.c.environment_id == environment_id, overrides.c.organization_id == organization_id
-        )
-    )
-    return {row.name: _override(row) for row in rows}
-
-
-def save_override(tx: Tx, record: Override) -> None:
-    key = (
-        (overrides.c.environment_id == record.environment_id)
-        & (overrides.c.organization_id == record.organization_id)
-        & (overrides.c.name == record.name)
-    )
-    values = {
-        "enabled": record.enabled,
-        "scopes": None if record.scopes is None else list(record.scopes),
-        "config": dict(record.config),
-        "client_ref": record.client_ref,
-        "updated_at": record.updated_at,
-    }
-    if tx.execute(update(overrides).where(key).values(values)).rowcount == 0:
-        tx.execute(
-            insert(overrides).values(
-                environment_id=record.environment_id,
-                organization_id=record.organization_id,
-                name=record.name,
-                id=record.id,
-                created_at=record.created_at,
-                **values,
-            )
-        )
-
-
-def remove_overrides(tx: Tx, environment_id: str, name: str) -> None:
-    tx.execute(delete(overrides).where(overrides.c.environment_id == environment_id, overrides.c.name == name))
 
 
 def _connection_values(record: Connection) -> dict[str, Any]:
@@ -368,48 +244,3 @@ def _connection(row: Row[Any]) -> Connection:
     settings = msgspec.convert(row.oauth_settings, OAuthSettings) if row.oauth_settings else UNSET
     scopes = None if row.scopes is None else tuple(row.scopes)
     return Connection(**{**row._mapping, "scopes": scopes, "oauth_settings": settings, **lists})
-
-
-def _client_values(record: Client) -> dict[str, Any]:
-    return {
-        "connection_id": record.connection_id,
-        "organization_id": record.organization_id,
-        "client_id": record.client_id,
-        "secret": None if record.secret is None else record.secret.data,
-        "secret_version": record.secret_version,
-        "secret_last4": record.secret_last4,
-        "former_secret": None if record.former_secret is None else record.former_secret.data,
-        "created_at": record.created_at,
-        "updated_at": record.updated_at,
-    }
-
-
-def _client(row: Row[Any]) -> Client:
-    return Client(
-        environment_id=row.environment_id,
-        id=row.id,
-        connection_id=row.connection_id,
-        organization_id=row.organization_id,
-        client_id=row.client_id,
-        secret=None if row.secret is None else Sealed(row.secret),
-        secret_version=row.secret_version,
-        secret_last4=row.secret_last4,
-        former_secret=None if row.former_secret is None else Sealed(row.former_secret),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
-def _override(row: Row[Any]) -> Override:
-    return Override(
-        environment_id=row.environment_id,
-        id=row.id,
-        organization_id=row.organization_id,
-        name=row.name,
-        enabled=row.enabled,
-        scopes=None if row.scopes is None else tuple(row.scopes),
-        config=row.config,
-        client_ref=row.client_ref,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
