@@ -54,7 +54,7 @@ async def furnish(holdfast: Holdfast) -> Furnished:
     endpoint = await holdfast.endpoints.create(
         environment, "http://localhost:9/hook", ["pipes.connected_account.connected"], owner.actor()
     )
-    asked = [await _asked(holdfast, found["ada"], number) for number in range(3)]
+    asked = [await ask_for_approval(holdfast, found["ada"], number) for number in range(3)]
     await holdfast.approvals.deny(environment, asked[1], owner.actor())
     one = f"{BASE}/accounts/{ids['ada']}"
     links = [await _link(holdfast, owner, account) for account in (waiting, empty)]
@@ -128,7 +128,7 @@ async def _account(holdfast: Holdfast, owner: Administrator, name: str, number: 
     return await holdfast.keeping.create(holdfast.environment.id, "sandbox", whose, given, owner.actor())
 
 
-async def _asked(holdfast: Holdfast, account: Account, number: int) -> str:
+async def ask_for_approval(holdfast: Holdfast, account: Account, number: int) -> str:
     """Have a call wait for approval; every other one is long, in each of its parts."""
     many = 1 + number % 2 * 3000
     call = Call(

@@ -22,6 +22,7 @@ from holdfast.doors import dashboard_parts
 from holdfast.secret import Secret
 from holdfast.storage.tables import metadata
 from tests.dashboard.conftest import Place, connect_sandbox
+from tests.dashboard.furniture import ask_for_approval
 from tests.dashboard.person import PASSWORD, Person, owner_of, person, with_role
 from tests.dashboard.test_roles import OPEN
 
@@ -125,6 +126,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             assert found, made.text
         ids = {
             "accounts": account.id,
+            "approvals": await ask_for_approval(h, account, 0),
             "connections": place.connection.id,
             "keys": key.id,
             "keys/clients": client.id,
