@@ -42,6 +42,15 @@ elder: $(VENV)/dev.stamp  ## Run the Scalekit Node SDK's checks on Node 20 as we
 	@NODE_OPTIONS="--experimental-require-module --no-warnings" PYTHONPATH=build/node20:src:. \
 	  $(BIN)/python -m pytest -q tests/conformance/scalekit_node
 
+NEWER ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python3.13) $(shell command -v python3.13))
+.PHONY: newer
+newer:  ## Run the Python SDKs' checks on Python 3.13 as well, where there is one (NEWER=/path/to/python3.13)
+	@if [ -z "$(NEWER)" ]; then echo "There is no Python 3.13 here: left out."; else \
+	  $(NEWER) -m venv build/python313 && \
+	  build/python313/bin/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt && \
+	  build/python313/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . && \
+	  build/python313/bin/python -m pytest -q -m "not node" tests/conformance; fi
+
 lint: $(VENV)/dev.stamp  ## Check style, types and the floors
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
