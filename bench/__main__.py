@@ -57,7 +57,7 @@ def main() -> None:
     plan = replace(plan, runs=arguments.runs or plan.runs, seconds=arguments.seconds or plan.seconds)
     try:
         wrk()
-        with postgres() as database:
+        with postgres(worn=False) as database:
             version = database.version
         figures = measured(plan, arguments.only)
     except Failed as error:

@@ -17,7 +17,7 @@ from bench.machine import SERVER_CORE, family, pinned, rss_mb
 from bench.plan import Failed, Figure, Plan
 from bench.processes import END_SECONDS, flags, started
 
-IDLE_SECONDS = 3.0
+IDLE_SECONDS = 1.5
 START_SECONDS = 30.0
 
 

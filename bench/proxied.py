@@ -36,8 +36,11 @@ def run(plan: Plan, only: str = "") -> list[Figure]:
             started("relay_aiohttp", *flags(upstream=origin)) as common,
             started("holdfast", *place) as server,
         ):
-            for core, where in ((SERVER_CORE, "one_core"), (LOAD_CORE, "own_core")):
-                for callers in plan.proxy_callers:
+            for core, where, chosen in (
+                (SERVER_CORE, "one_core", plan.proxy_callers),
+                (LOAD_CORE, "own_core", plan.proxy_own_core_callers),
+            ):
+                for callers in chosen:
                     name = f"proxied_calls_postgres_c{callers}_{where}"
                     if not only or only in name:
                         behind = partial(database.pids, core)
