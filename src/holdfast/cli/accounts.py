@@ -10,18 +10,17 @@ from rich.table import Table
 
 from holdfast import ids
 from holdfast.access import CleanUpPolicy, Environment, UserVerification, change_environment
-from holdfast.accounts import Account, Accounts, Bulk, Keeping, Leftover, Listing, Status, recovery_of
+from holdfast.accounts import Accounts, Bulk, Keeping, Leftover, Listing, Status, recovery_of
 from holdfast.cli.environments import opened
+from holdfast.cli.words import OPERATOR, say, whose
 from holdfast.clock import Clock, iso
 from holdfast.config import Config
 from holdfast.connections import Connection, Connections
 from holdfast.connections import store as connection_store
 from holdfast.errors import Invalid, NotFound
-from holdfast.events import Actor
 from holdfast.providers.loader import load_catalog
 from holdfast.storage import Database
 
-OPERATOR = Actor("operator")
 MOST_LISTED = 1000
 
 
@@ -80,7 +79,7 @@ async def show(config: Config, named: str | None, which: Which, limit: int) -> N
         table.add_row(
             account.id,
             names.get(account.connection_id, ""),
-            _owner(account),
+            whose(account.owner),
             account.status.value,
             needs.reason if needs else "",
             needs.sentence if needs else "",
@@ -88,19 +87,19 @@ async def show(config: Config, named: str | None, which: Which, limit: int) -> N
         )
     Console(highlight=False).print(table)
     if page.total > len(page.accounts):
-        _say(f"{len(page.accounts)} of {page.total} accounts")
+        say(f"{len(page.accounts)} of {page.total} accounts")
 
 
 async def suspend(config: Config, named: str | None, account: str, why: str) -> None:
     async with _open(config, named) as here:
         done = await here.keeping.suspend(here.environment.id, _bare(account), OPERATOR, why)
-    _say(f"Account {done.id} is paused. Its credential is kept and not handed out.")
+    say(f"Account {done.id} is paused. Its credential is kept and not handed out.")
 
 
 async def resume(config: Config, named: str | None, account: str) -> None:
     async with _open(config, named) as here:
         done = await here.keeping.resume(here.environment.id, _bare(account), OPERATOR)
-    _say(f"Account {done.id} is in use again.")
+    say(f"Account {done.id} is in use again.")
 
 
 async def delete(config: Config, named: str | None, accounts: Sequence[str], which: Which, *, dry_run: bool) -> None:
@@ -114,12 +113,12 @@ async def delete(config: Config, named: str | None, accounts: Sequence[str], whi
             listing = await here.listing(which)
         if dry_run:
             page = await here.bulk.page(here.environment.id, listing, limit=1)
-            _say(f"{page.total} accounts would be deleted.")
+            say(f"{page.total} accounts would be deleted.")
             return
         deleted = 0
         async for progress in here.bulk.delete_all(here.environment.id, listing, OPERATOR):
             deleted = progress.deleted
-    _say(f"{deleted} accounts are deleted.")
+    say(f"{deleted} accounts are deleted.")
     if accounts and deleted < len(accounts):
         raise NotFound(f"{len(accounts) - deleted} of {len(accounts)} were not found")
 
@@ -135,7 +134,7 @@ async def clean_up(
                 raise Invalid("other days are for --dry-run: set them with `holdfast accounts policy`")
             if policy == CleanUpPolicy():
                 raise Invalid("no policy is set: see `holdfast accounts policy`")
-            _say(f"{await here.bulk.clean_up(here.environment.id)} accounts are deleted.")
+            say(f"{await here.bulk.clean_up(here.environment.id)} accounts are deleted.")
             return
         if unused_days is not None or expired_days is not None:
             policy = CleanUpPolicy(unused_days, expired_days)
@@ -145,7 +144,7 @@ async def clean_up(
                 table.add_row(*_left(item))
             count, after = count + len(found), found[-1].account.id
     Console(highlight=False).print(table)
-    _say(f"{count} accounts would be deleted.")
+    say(f"{count} accounts would be deleted.")
 
 
 async def policy(
@@ -180,11 +179,7 @@ async def policy(
 
 def _left(item: Leftover) -> tuple[str, ...]:
     account = item.account
-    return account.id, _owner(account), account.status.value, item.why, iso(account.updated_at)
-
-
-def _owner(account: Account) -> str:
-    return " in ".join(filter(None, (account.owner.user_id, account.owner.organization_id)))
+    return account.id, whose(account.owner), account.status.value, item.why, iso(account.updated_at)
 
 
 def _days(count: int | None) -> str:
@@ -197,10 +192,6 @@ def _bare(given: str) -> str:
     if not ids.is_id(found):
         raise NotFound(f"{given!r} is no account's id")
     return found
-
-
-def _say(words: str) -> None:
-    Console(stderr=True, highlight=False).print(words)
 
 
 @asynccontextmanager

@@ -8,12 +8,11 @@ from holdfast.access import store as access_store
 from holdfast.approvals import Approval, Approvals
 from holdfast.approvals.approval import legible
 from holdfast.cli.environments import Opened, opened
+from holdfast.cli.words import OPERATOR, say, whose
 from holdfast.clock import iso
 from holdfast.config import Config
-from holdfast.events import Actor
 from holdfast.vault.sealed import CannotOpen
 
-OPERATOR = Actor("operator")
 MOST_LISTED = 1000
 MOST_OF_TARGET = 200
 """Characters of an address in the list; `show` has all of it."""
@@ -30,7 +29,7 @@ async def show_all(config: Config, named: str | None) -> None:
     table = Table("Id", "Call", "Connection", "Owner", "Asked by", "Body", "Since", "Until")
     for one, target in zip(waiting, targets, strict=True):
         call = f"{one.method} {one.host}{target[:MOST_OF_TARGET]}{'...' if len(target) > MOST_OF_TARGET else ''}"
-        cells = (one.id, call, one.connection, _owner(one), names.get(one.asked_by.id, one.asked_by.id))
+        cells = (one.id, call, one.connection, whose(one), names.get(one.asked_by.id, one.asked_by.id))
         table.add_row(
             *(escape(legible(cell)) for cell in cells), f"{one.body_length} B", iso(one.created_at), iso(one.expires_at)
         )
@@ -45,7 +44,7 @@ async def show(config: Config, named: str | None, approval_id: str) -> None:
         seen = await approvals.seen(one)
     beginning = seen.beginning()
     print(f"{one.state.value}: {one.method} {one.host}{legible(seen.target)}")
-    print(f"through {one.connection}, for {legible(_owner(one))}, asked by {one.asked_by.id} on {iso(one.created_at)}")
+    print(f"through {one.connection}, for {legible(whose(one))}, asked by {one.asked_by.id} on {iso(one.created_at)}")
     for name, value in seen.headers:
         print(f"{legible(name)}: {legible(value)}")
     print(f"\n{one.body_length} bytes, SHA-256 {one.body_sha256}")
@@ -57,13 +56,13 @@ async def show(config: Config, named: str | None, approval_id: str) -> None:
 async def approve(config: Config, named: str | None, approval_id: str) -> None:
     async with opened(config, named) as here:
         done = await _approvals(here).approve(here.environment.id, approval_id, OPERATOR)
-    _say(f"Approved, for this one call: it may be repeated until {iso(done.expires_at)}.")
+    say(f"Approved, for this one call: it may be repeated until {iso(done.expires_at)}.")
 
 
 async def deny(config: Config, named: str | None, approval_id: str) -> None:
     async with opened(config, named) as here:
         done = await _approvals(here).deny(here.environment.id, approval_id, OPERATOR)
-    _say(f"Denied. Until {iso(done.expires_at)} this call is refused without asking again.")
+    say(f"Denied. Until {iso(done.expires_at)} this call is refused without asking again.")
 
 
 def _approvals(here: Opened) -> Approvals:
@@ -75,11 +74,3 @@ async def _target(approvals: Approvals, one: Approval) -> str:
         return (await approvals.seen(one)).target
     except CannotOpen:
         return f"{one.shown_path} (what it holds cannot be opened)"
-
-
-def _owner(one: Approval) -> str:
-    return " in ".join(filter(None, (one.user_id, one.organization_id)))
-
-
-def _say(words: str) -> None:
-    Console(stderr=True, highlight=False).print(words)
