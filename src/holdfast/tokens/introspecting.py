@@ -5,7 +5,6 @@
 An answer that does not come, or says nothing, changes nothing: the end stays what the catalogue assumes, or unknown.
 """
 
-import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -29,6 +28,7 @@ from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.tokens.gate import Gate, Lane, lane_of
 from holdfast.tokens.outcome import Resting
+from holdfast.tokens.taken import Taken
 from holdfast.tokens.verdict import grant_of
 from holdfast.vault import Vault
 
@@ -50,31 +50,17 @@ class Introspector:
     ) -> None:
         self._database, self._vault, self._clock = database, vault, clock
         self._connections, self._factory, self._gate = connections, factory, gate
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._taken = Taken(self._take, self._one, at_once=AT_ONCE)
 
     async def run(self) -> None:
         """Take and ask until there is nothing to ask."""
-        while not self._closed:
-            taken = await self._take(AT_ONCE - len(self._tasks))
-            for one in taken:
-                task = asyncio.ensure_future(self._one(one))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            if not taken and not self._tasks:
-                return
-            if self._tasks:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+        await self._taken.run()
 
     async def stop(self, seconds: float) -> None:
         """Take nothing any more, and wait for what is under way; what is cut off stays unanswered."""
-        self._closed = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        await self._taken.stop(seconds)
 
     async def _take(self, room: int) -> Sequence[Introspection]:
-        if room <= 0:
-            return []
         return await self._database.transact(lambda tx: introspection_store.take(tx, limit=room))
 
     async def _one(self, question: Introspection) -> None:

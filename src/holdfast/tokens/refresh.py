@@ -156,7 +156,7 @@ class Refresher:
             return None
         return lane_of(self._connections.effective(tx, connection, account.owner.organization_id), account)
 
-    def _flight(self, account: Account, asked: "_Asked", reading: Reading | None) -> "asyncio.Task[RefreshOutcome]":
+    def _flight(self, account: Account, asked: _Asked, reading: Reading | None) -> "asyncio.Task[RefreshOutcome]":
         key = (account.environment_id, account.id)
         flight = self._flights.get(key)
         return self._take_off(account, self._fly(account, asked, reading)) if flight is None else flight
@@ -186,7 +186,7 @@ class Refresher:
         if self._queued or self._flights:
             await asyncio.wait([*self._queued.values(), *self._flights.values()], timeout=seconds)
 
-    async def _fly(self, seen: Account, asked: "_Asked", reading: Reading | None) -> RefreshOutcome:
+    async def _fly(self, seen: Account, asked: _Asked, reading: Reading | None) -> RefreshOutcome:
         await self._vault.ready(seen.environment_id)
         began = time.monotonic()
         plain = None if asked.force or asked.actor is not None else await self.turns.take(seen)
@@ -218,7 +218,7 @@ class Refresher:
 
     # Taking the turn
 
-    def _take(self, tx: Tx, seen: Account, asked: "_Asked") -> "Turn | _Busy | RefreshOutcome":
+    def _take(self, tx: Tx, seen: Account, asked: _Asked) -> "Turn | _Busy | RefreshOutcome":
         """Take the lease, read again under it, and write down the intent. All or nothing, in one transaction."""
         now, environment_id = self._clock.now(), seen.environment_id
         fence = account_store.take_lease(tx, environment_id, seen.id, owner=self._name, seconds=self._lease_seconds)

@@ -6,7 +6,6 @@ A request passes the same guard, the same caps and the same breaker as every oth
 twice, by a process that was killed and by the next: to end what is over changes nothing. After a day it is given up.
 """
 
-import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -45,6 +44,7 @@ from holdfast.storage import Connection as Tx
 from holdfast.storage import Database
 from holdfast.tokens.gate import Gate, Lane
 from holdfast.tokens.outcome import Resting
+from holdfast.tokens.taken import Taken
 from holdfast.vault import Vault
 
 _log = structlog.get_logger("holdfast.revocations")
@@ -64,31 +64,17 @@ class Revoker:
     ) -> None:
         self._claim_seconds = REQUESTS * timeout + CLAIM_MARGIN
         self._database, self._vault, self._clock, self._outbound, self._gate = database, vault, clock, outbound, gate
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._taken = Taken(self._claim, self._one, at_once=AT_ONCE)
 
     async def run(self) -> None:
         """Claim and send until nothing is due."""
-        while not self._closed:
-            taken = await self._claim(AT_ONCE - len(self._tasks))
-            for one in taken:
-                task = asyncio.ensure_future(self._one(one))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            if not taken and not self._tasks:
-                return
-            if self._tasks:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+        await self._taken.run()
 
     async def stop(self, seconds: float) -> None:
         """Claim nothing any more, and wait for what is under way; what is cut off is sent again."""
-        self._closed = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        await self._taken.stop(seconds)
 
     async def _claim(self, room: int) -> list[Revocation]:
-        if room <= 0:
-            return []
         now = self._clock.now()
         return await self._database.transact(
             lambda tx: store.claim(tx, now=now, until=now + self._claim_seconds, limit=room)
