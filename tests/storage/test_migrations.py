@@ -56,6 +56,27 @@ async def test_the_comparison_sees_a_column_that_a_migration_forgot(fresh_url: s
         await database.close()
 
 
+async def test_text_is_compared_by_its_bytes_whatever_the_databases_locale(fresh_url: str) -> None:
+    """Else PostgreSQL's indexes follow the operating system's rules of order, which change with its upgrades."""
+    database = await open_database(fresh_url)
+    try:
+        await migrate(database)
+        if database.dialect == "sqlite":
+            found = await database.transact(
+                lambda tx: [row[0] for row in tx.execute(text("SELECT sql FROM sqlite_master"))]
+            )
+            assert not [said for said in found if said and "COLLATE" in said.upper()]  # its own default is BINARY
+            return
+        other = text(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+            " AND data_type IN ('text', 'character varying') AND table_name <> 'alembic_version'"
+            " AND collation_name IS DISTINCT FROM 'C'"
+        )
+        assert await database.transact(lambda tx: [tuple(row) for row in tx.execute(other)]) == []
+    finally:
+        await database.close()
+
+
 async def test_migrating_again_changes_nothing(fresh_url: str) -> None:
     database = await open_database(fresh_url)
     try:

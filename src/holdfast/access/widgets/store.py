@@ -1,11 +1,11 @@
 """The table of CORS origins, and all its SQL."""
 
-from sqlalchemy import Column, Index, String, Table, UniqueConstraint, delete, insert, select
+from sqlalchemy import Index, UniqueConstraint, delete, insert, select
 
 from holdfast.access.widgets import origins as records
 from holdfast.storage import Connection
 from holdfast.storage.paging import page
-from holdfast.storage.tables import Time, Ulid, environment_key, metadata
+from holdfast.storage.tables import Column, String, Table, Time, Ulid, environment_key, metadata
 
 cors_origins = Table(
     "cors_origins",

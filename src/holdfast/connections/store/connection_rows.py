@@ -22,6 +22,7 @@ from holdfast.storage.tables import (
     Time,
     Ulid,
     environment_key,
+    in_words,
     metadata,
 )
 
@@ -132,7 +133,7 @@ def _among(
     if providers is not None:
         where.append(connections.c.provider_slug.in_(list(providers)))
     if text is not None:
-        named = connections.c.name.icontains(text, autoescape=True)
+        named = in_words(connections.c.name).icontains(text, autoescape=True)
         where.append(or_(named, connections.c.provider_slug.icontains(text, autoescape=True)))
     return where
 
