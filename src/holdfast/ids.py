@@ -75,6 +75,11 @@ def decode(ulid: str) -> int:
     return value
 
 
+def time_of(ulid: str) -> float:
+    """Return when a ULID was made, in seconds."""
+    return (decode(ulid) >> 80) / 1000
+
+
 def first_at(at: float) -> str:
     """Return the lowest ULID of that moment's millisecond: all that were made earlier sort before it."""
     return encode(min(max(int(at * 1000), 0), 2**48 - 1) << 80)

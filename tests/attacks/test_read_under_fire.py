@@ -12,6 +12,7 @@ import pytest
 
 from tests.attacks.app import App, anyone, database_file
 from tests.parts.postgres import Postgres
+from tests.parts.reads import EACH_READ
 from tests.parts.server import HoldfastProcess
 
 CALLERS = 16
@@ -31,7 +32,7 @@ def _cli(server: HoldfastProcess, *arguments: str) -> str:
 
 def _entries(server: HoldfastProcess) -> set[str]:
     with closing(sqlite3.connect(database_file(server), timeout=30)) as database:
-        return {row[0] for row in database.execute("SELECT request_id FROM entries WHERE action = 'credential.read'")}
+        return {row[0] for row in database.execute(EACH_READ["sqlite"])}
 
 
 def test_a_key_revoked_at_the_command_line_stops_at_the_next_read(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ async def test_a_server_killed_under_load_has_an_entry_for_every_answer_it_gave(
             import asyncpg  # type: ignore[import-untyped]
 
             connection = await asyncpg.connect(dsn)
-            rows = await connection.fetch("SELECT request_id FROM entries WHERE action = 'credential.read'")
+            rows = await connection.fetch(EACH_READ["postgresql"])
             written = {row[0] for row in rows}
             await connection.close()
         else:

@@ -26,6 +26,7 @@ from tests.attacks.app import App, anyone
 from tests.operations.fleet import free_port
 from tests.parts.postgres import Postgres
 from tests.parts.process import NotStarted
+from tests.parts.reads import EACH_READ
 from tests.parts.rotating_provider import RotatingProvider
 from tests.parts.server import HoldfastProcess
 
@@ -259,7 +260,8 @@ class Rig:
 
     def released_without_entry(self, tally: Tally) -> int:
         """Count the tokens that callers were given and of which the log knows nothing, or says they were another's."""
-        found = self.rows("SELECT request_id, user_id FROM entries WHERE action = 'credential.read'")
+        engine = "sqlite" if self.postgres is None or self.look_in is None else "postgresql"
+        found = self.rows(EACH_READ[engine])
         return len(tally.given.items() - {(str(request_id), str(user)) for request_id, user in found})
 
     def ended(self) -> dict[str, tuple[str, str]]:

@@ -12,6 +12,7 @@ from holdfast.storage.postgres import PostgresDatabase
 from tests.operations.fleet import Front, Lab, Tally, intents_open, leases_held, under_load
 from tests.parts.pgbouncer import Pgbouncer
 from tests.parts.postgres import Postgres
+from tests.parts.reads import EACH_READ
 from tests.tokens.house import house_on, second_process
 from tests.tokens.test_sweep import _swept
 
@@ -91,6 +92,6 @@ async def test_four_processes_read_and_refresh_with_no_failure_and_no_second_ref
     print(f"{PROCESSES} processes, {count} reads in {time.monotonic() - began:.1f} s through pgbouncer")
     assert (tally.lost, tally.inactive, set(tally.answers)) == ([], [], {200})
     assert lab.app.refreshes() - before == len(ending)
-    entries = int(postgres.sql(dsn, "SELECT count(*) FROM entries WHERE action = 'credential.read'"))
+    entries = int(postgres.sql(dsn, f"SELECT count(*) FROM ({EACH_READ['postgresql']}) AS each"))
     assert entries == count, "one for each token that left"
     assert (leases_held(postgres, dsn), intents_open(postgres, dsn)) == (0, 0)

@@ -27,6 +27,7 @@ from holdfast.connections.changes import NewConnection
 from holdfast.connections.clients import ClientInput
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
+from holdfast.events.gathered import each
 from holdfast.ids import opaque
 from holdfast.lab import Sandbox, sandbox_provider
 from holdfast.lab.asking import Asked
@@ -34,6 +35,7 @@ from holdfast.lab.people import PEOPLE
 from holdfast.lab.sandbox import Issued
 from holdfast.providers.entry import Lifetime, Method
 from holdfast.secret import Secret
+from holdfast.storage import Connection as Tx
 from holdfast.tokens import Ask, TokenReader
 from tests.parts.postgres import Postgres
 from tests.storage.engines import ENGINES
@@ -199,11 +201,14 @@ class House:
         return self.holdfast.vault.open(account.grant, account.grant_place()).reveal()
 
     async def entries(self, account: Account) -> list[Entry]:
-        return await self.holdfast.database.transact(
-            lambda tx: log.list_entries(
-                tx, self.environment_id, kinds=[log.Kind(action) for action in Action], limit=100, account_id=account.id
-            )
-        )
+        """Return what the log says of an account, oldest first: each read, however many of them an entry tells of."""
+
+        def found(tx: Tx) -> list[Entry]:
+            query = select(log.entries).where(log.entries.c.environment_id == self.environment_id)
+            rows = tx.execute(query.order_by(log.position_of(tx)))
+            return [one for row in rows for one in each(log.entry_of(row)) if one.account_id == account.id]
+
+        return await self.holdfast.database.transact(found)
 
     async def happened(self, account: Account) -> list[Action]:
         """Return what the log says of an account, oldest first."""

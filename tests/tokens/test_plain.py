@@ -139,19 +139,7 @@ async def test_three_hundred_readers_at_once_leave_three_hundred_entries(plain: 
     for number, answer in enumerate(answers):
         assert answer is not None
         assert answer.secret.reveal() == plain.house.access_of(accounts[number % 3])
-    written = [
-        entry.request_id
-        for account in accounts
-        for entry in await plain.house.holdfast.database.transact(
-            lambda tx, account=account: log.list_entries(
-                tx,
-                plain.house.environment_id,
-                kinds=[log.Kind(Action.CREDENTIAL_READ)],
-                limit=1000,
-                account_id=account.id,
-            )
-        )
-    ]
+    written = [entry.request_id for account in accounts for entry in await plain.reads(account)]
     assert sorted(written) == sorted(f"req_{number}" for number in range(300))
 
 
@@ -348,6 +336,85 @@ async def test_the_entry_is_written_as_it_is_hashed(plain: Plain) -> None:
         assert (rows, [list(run.hashes) for run in runs]) == ([], [[entry_hash(read)]]), "it is hashed where it lies"
     else:
         assert [sealing.hashed(row).hash for row in rows] == [entry_hash(read)]
+
+
+async def test_reads_of_one_batch_stand_in_one_entry_that_is_hashed_as_it_lies(plain: Plain) -> None:
+    """On PostgreSQL; on SQLite each has its own."""
+    house, database = plain.house, plain.house.holdfast.database
+    accounts = [await plain.account() for _ in range(5)]
+    begin = (await database.transact(log.mark)).position
+    again = [*accounts, *accounts]
+    answers = await asyncio.gather(
+        *(plain.read(one.owner.user_id, request_id=f"req_{n}") for n, one in enumerate(again))
+    )
+    assert [live.secret.reveal() for live in answers if live] == [house.access_of(one) for one in again]
+    for number, account in enumerate(accounts):
+        found = await plain.reads(account)
+        assert sorted(one.request_id for one in found) == [f"req_{number}", f"req_{number + 5}"]
+        assert {one.user_id for one in found} == {account.owner.user_id}
+
+    end = (await database.transact(log.mark)).position
+    written = await database.transact(lambda tx: log.span(tx, begin, end, limit=100))
+    assert len(written) == (1 if database.dialect == "postgresql" else 10)
+    if database.dialect == "postgresql":
+        runs, rows = await database.transact(lambda tx: sealing.new(tx, begin, end))
+        assert (rows, [list(run.hashes) for run in runs]) == ([], [[entry_hash(written[0][1])]])
+
+
+async def test_what_was_read_in_a_batch_is_known_as_used(plain: Plain) -> None:
+    house = plain.house
+    used, unused = [await plain.account() for _ in range(4)], await plain.account()
+    house.clock.at += 61.5
+    assert all(await asyncio.gather(*(plain.read(one.owner.user_id) for one in used)))
+    every = [*used, unused]
+    listing = store.Listing(account_ids=[one.id for one in every])
+    page = await house.holdfast.bulk.page(house.environment_id, listing, limit=10)
+    now = house.clock.now()
+    assert page.last_uses == {one.id: now - now % 60 for one in used}
+
+    async def left(since: float, limit: int) -> list[str]:
+        """Return which of them nobody has used since, page by page."""
+        found: list[str] = []
+        while True:
+            after = found[-1] if found else ""
+            more = await house.holdfast.database.transact(
+                lambda tx, after=after: store.unused_since(tx, house.environment_id, since, after=after, limit=limit)  # type: ignore[misc]
+            )
+            found += [one.id for one in more]
+            if len(more) < limit:
+                return [one.id for one in every if one.id in found]
+
+    for limit in (1, 3, 1000):
+        assert await left(now - 1, limit) == [unused.id]
+        assert await left(now + 60, limit) == [one.id for one in every]
+
+
+async def test_a_batch_through_several_doors_gives_each_their_own(plain: Plain) -> None:
+    house, accounts = plain.house, [await plain.account() for _ in range(6)]
+    _, text = await house.holdfast.keys.create(house.environment_id, "another", Actor("operator"))
+    other = await house.holdfast.keys.authenticate(text.reveal())
+    asks = [
+        {"user": one.owner.user_id, "key_id": (plain.key, other)[n % 2].key_id, "min_ttl": (None, 30.0, 1e9)[n % 3]}
+        for n, one in enumerate(accounts)
+    ]
+    answers = await asyncio.gather(*(plain.read(**ask) for ask in asks))
+    for n, (account, live) in enumerate(zip(accounts, answers, strict=True)):
+        assert (live is None) == (n % 3 == 2), "whose token does not live that long is left to another"
+        assert [one.actor.id for one in await plain.reads(account)] == [(plain.key, other)[n % 2].key_id] * (n % 3 != 2)
+        assert live is None or live.secret.reveal() == house.access_of(account)
+
+
+@pytest.mark.parametrize("odd", ['a"b', "a\\b", "tab\there", "\x1f", "ünï ☃ 😀", "],["], ids=ascii)
+async def test_a_batch_with_odd_users_is_read_and_told_as_it_is(plain: Plain, odd: str) -> None:
+    house = plain.house
+    owners = [f"{odd}{opaque(8)}", f"plain{opaque(8)}"]
+    accounts = [await house.connect(plain.connection, "read", "offline", owner=Owner.user(one)) for one in owners]
+    answers = await asyncio.gather(*(plain.read(one) for one in [*owners, "nobody"]))
+    assert answers[2] is None
+    for account, live in zip(accounts, answers[:2], strict=True):
+        assert live is not None
+        assert live.secret.reveal() == house.access_of(account)
+        assert [one.user_id for one in await plain.reads(account)] == [account.owner.user_id]
 
 
 async def test_a_connection_with_rules_for_its_calls_has_no_plain_read_for_one(plain: Plain) -> None:

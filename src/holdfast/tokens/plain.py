@@ -205,12 +205,11 @@ class PlainReader:
     def _reads(self, asks: Sequence[PlainAsk]) -> PlainReads:
         now = self._clock.now()
         entry_ids = ids.new_ids(len(asks), now)
-        doors: dict[tuple[str, str, str, bool], int] = {}
+        doors: dict[tuple[str, str, str, bool, float | None], int] = {}
         reads = [
             PlainRead(
-                doors.setdefault((environment_id, key_id, name, proxied), len(doors)),
+                doors.setdefault((environment_id, key_id, name, proxied, min_ttl), len(doors)),
                 user_id,
-                min_ttl,
                 entry_id,
                 request_id,
             )

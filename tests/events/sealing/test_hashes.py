@@ -22,6 +22,14 @@ _number = itertools.count()
 ODD = ["user_1", "", 'a"b', "a\\b", "ünï ☃ 😀", "tab\tnew\nline\r\b\f", "\x01\x1f\x7f", "</script>", "a, b : c", "'"]
 READS = [{"connection": name, "method": "oauth"} for name in ("github", "my-crm_2", "x.y")]
 NAMES = [{"connection": name, "method": "oauth"} for name in ("a b", 'q"', "gïthub", "/\\\n")]
+READS.append(
+    {
+        "connection": "github",
+        "count": 2,
+        "method": "oauth",
+        "reads": [[new_id(), new_id(), user, "req_" + new_id()] for user in ("user_1", "ünï ☃ 😀")],
+    }
+)
 CALL: dict[str, object] = {
     "connection": "github",
     "method": "GET",

@@ -14,9 +14,9 @@ from holdfast import ids
 from holdfast.accounts.account import Account, Status
 from holdfast.accounts.store.table import NOT_ACTIVE, account_of, accounts
 from holdfast.events import Action
-from holdfast.events.store import entries, position_of
+from holdfast.events.store import entries, last_told, position_of
 from holdfast.storage.paging import page
-from holdfast.storage.tables import NO_ONE
+from holdfast.storage.tables import NO_ONE, in_words
 
 USES = (Action.CREDENTIAL_READ.value, "proxy.called", "tool.executed")
 """What counts as use of an account. The last two are written by rooms above."""
@@ -75,10 +75,16 @@ def last_uses(tx: Tx, environment_id: str, account_ids: Sequence[str]) -> dict[s
         .limit(1)
         .scalar_subquery()
     )
-    query = select(accounts.c.id, latest.label("at")).where(
+    query = select(accounts.c.id, accounts.c.user_id, accounts.c.created_at, latest.label("at")).where(
         accounts.c.environment_id == environment_id, accounts.c.id.in_(list(account_ids))
     )
-    return {row.id: row.at - row.at % 60 for row in tx.execute(query) if row.at is not None}
+    rows = list(tx.execute(query))
+    told = last_told(
+        tx, environment_id, [(row.id, row.user_id, ids.first_at(row.at or row.created_at)) for row in rows]
+    )
+    at = {row.id: row.at for row in rows if row.at is not None}
+    at |= {account_id: max(at.get(account_id, 0), ids.time_of(entry_id)) for account_id, entry_id in told.items()}
+    return {account_id: last - last % 60 for account_id, last in at.items()}
 
 
 def unused_since(tx: Tx, environment_id: str, at: float, *, after: str, limit: int) -> list[Account]:
@@ -88,7 +94,7 @@ def unused_since(tx: Tx, environment_id: str, at: float, *, after: str, limit: i
         .where(
             entries.c.environment_id == environment_id,
             entries.c.account_id == accounts.c.id,
-            entries.c.id >= _first_id_at(at),
+            entries.c.id >= ids.first_at(at),
             entries.c.action.in_(USES),
         )
         .exists()
@@ -96,7 +102,15 @@ def unused_since(tx: Tx, environment_id: str, at: float, *, after: str, limit: i
     states = (Status.ACTIVE, Status.PENDING, Status.VERIFYING)
     # What a refresh writes is no use: an account that is only kept alive is unused.
     touched = or_(accounts.c.created_at >= at, _changed_by_hand(at))
-    return _cleanable(tx, environment_id, states, ~used & ~touched, after, limit)
+    found: list[Account] = []
+    while len(found) < limit:
+        some = _cleanable(tx, environment_id, states, ~used & ~touched, after, limit)
+        told = last_told(tx, environment_id, [(one.id, one.owner.user_id, ids.first_at(at)) for one in some])
+        found += [one for one in some if one.id not in told]
+        if len(some) < limit:
+            break
+        after = some[-1].id
+    return found[:limit]
 
 
 def expired_since(tx: Tx, environment_id: str, at: float, *, after: str, limit: int) -> list[Account]:
@@ -118,7 +132,7 @@ def _changed_by_hand(at: float) -> ColumnElement[bool]:
         .where(
             entries.c.environment_id == accounts.c.environment_id,
             entries.c.account_id == accounts.c.id,
-            entries.c.id >= _first_id_at(at),
+            entries.c.id >= ids.first_at(at),
             entries.c.action.in_(changes),
         )
         .exists()
@@ -140,11 +154,6 @@ def _cleanable(
         .limit(limit)
     )
     return [account_of(row) for row in tx.execute(query)]
-
-
-def _first_id_at(at: float) -> str:
-    """Return an id before all that are made at or after `at`."""
-    return ids.encode(max(0, int(at * 1000)) << 80)
 
 
 def matching(query: Select[Any], environment_id: str, which: Listing) -> Select[Any]:
@@ -176,4 +185,4 @@ def matching(query: Select[Any], environment_id: str, which: Listing) -> Select[
 def contains(column: Any, wanted: str) -> ColumnElement[bool]:
     """Return whether a text is found anywhere in owner, label or identifier, whatever its case."""
     places = (column.user_id, column.organization_id, column.identifier, column.label)
-    return or_(*(place.icontains(wanted, autoescape=True) for place in places))
+    return or_(*(in_words(place).icontains(wanted, autoescape=True) for place in places))

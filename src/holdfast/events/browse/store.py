@@ -1,7 +1,7 @@
 """Reading the log newest first, filtered. Each look reads a bounded number of rows of one index, and says how far it
 came."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,30 +9,11 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy import Connection as Tx
 
 from holdfast import ids
+from holdfast.events.browse import reads
+from holdfast.events.browse.look import FREQUENT, MOST_LOOKED_THROUGH, Look, filters, id_bounds
 from holdfast.events.entry import Entry
 from holdfast.events.names import Action
 from holdfast.events.store import IS_CALL, NO_USE, NOTABLE, USES, entries, entry_of, place_of, position_of
-
-MOST_LOOKED_THROUGH = 10_000
-"""Rows behind one page: some tens of milliseconds. Where none of them fits, the reader is asked whether to go on."""
-FREQUENT = frozenset({Action.CREDENTIAL_READ, Action.PROXY_CALLED, Action.TOKEN_REFRESHED})
-"""What happens by itself many times a day: only looked through when it is asked for. Of one account, those refreshes
-are shown that an administrator asked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Which entries are wanted. Empty = no such limit. Limits add up."""
-
-    actions: Collection[Action] = ()
-    account_id: str = ""
-    connection_id: str = ""
-    actor_kind: str = ""
-    actor_id: str = ""
-    owner: str = ""
-    """A user's or organization's id, whole."""
-    since: float | None = None
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +49,15 @@ def _rows(
     tx: Tx, environment_id: str, look: Look, limit: int, edge: str, backwards: bool
 ) -> tuple[list[Entry], str | None]:
     """Return what fits among the rows looked through, and the last of those if there may be more behind it."""
+    if reads.are_wanted(tx, look):
+        return reads.rows(tx, environment_id, look, limit, edge, backwards)
     position: ColumnElement[Any] = position_of(tx)
     by_id = _is_everyday(look)
     if by_id:
         position = entries.c.id
     looked = _source(select(entries, position.label("position")), tx, look)
     looked = looked.where(entries.c.environment_id == environment_id)
-    bounds = _id_bounds(look, edge, backwards)
+    bounds = id_bounds(look, edge, backwards)
     for bound in bounds if by_id else _bounds(tx, environment_id, position, look, edge, backwards):
         looked = looked.where(bound)
     order = position.asc() if backwards else position.desc()
@@ -82,7 +65,7 @@ def _rows(
         return [entry_of(row) for row in tx.execute(looked.order_by(order).limit(limit))], None
     inner = looked.order_by(order).limit(MOST_LOOKED_THROUGH).subquery()
     outer = inner.c.position.asc() if backwards else inner.c.position.desc()
-    query = select(inner).where(*_filters(inner.c, look)).order_by(outer).limit(limit)
+    query = select(inner).where(*filters(inner.c, look)).order_by(outer).limit(limit)
     rows = [entry_of(row) for row in tx.execute(query)]
     if len(rows) == limit or backwards:
         return rows, None
@@ -122,18 +105,9 @@ def _bounds(
         place = place_of(tx, environment_id, edge, rounding_up=not backwards)
         yield position > place if backwards else position < place
     if look.until is not None:
-        yield position <= place_of(tx, environment_id, _id_at(look.until), rounding_up=False)
+        yield position <= place_of(tx, environment_id, ids.first_at(look.until), rounding_up=False)
     if look.since is not None:
-        yield position >= place_of(tx, environment_id, _id_at(look.since), rounding_up=True)
-
-
-def _id_bounds(look: Look, edge: str, backwards: bool) -> Iterator[ColumnElement[bool]]:
-    if edge:
-        yield entries.c.id > edge if backwards else entries.c.id < edge
-    if look.until is not None:
-        yield entries.c.id <= _id_at(look.until)
-    if look.since is not None:
-        yield entries.c.id >= _id_at(look.since)
+        yield position >= place_of(tx, environment_id, ids.first_at(look.since), rounding_up=True)
 
 
 def _has_filters(look: Look) -> bool:
@@ -143,24 +117,3 @@ def _has_filters(look: Look) -> bool:
     of_account = bool(look.account_id and not look.actions)
     limits = look.connection_id or look.actor_kind or look.actor_id or look.owner
     return bool(limits or of_account or (look.actions and not known))
-
-
-def _filters(column: Any, look: Look) -> Iterator[ColumnElement[bool]]:
-    if look.actions:
-        yield column.action.in_([action.value for action in look.actions])
-    elif look.account_id:
-        # A refresh that an administrator asked for is one of their acts, and no everyday matter.
-        by_hand = (column.action == Action.TOKEN_REFRESHED.value) & (column.actor_kind == "administrator")
-        yield column.action.in_([action.value for action in Action if action not in FREQUENT]) | by_hand
-    if look.connection_id:
-        yield column.connection_id == look.connection_id
-    if look.actor_kind:
-        yield column.actor_kind == look.actor_kind
-    if look.actor_id:
-        yield column.actor_id == look.actor_id
-    if look.owner:
-        yield (column.user_id == look.owner) | (column.organization_id == look.owner)
-
-
-def _id_at(at: float) -> str:
-    return ids.encode(max(0, int(at * 1000)) << 80)

@@ -10,10 +10,12 @@ from holdfast.events.store.cursors import (
     peek_cursor,
     take_cursor,
 )
+from holdfast.events.store.gathered import last_told, marked, tells_of_account, tells_of_user
 from holdfast.events.store.reading import Kind, by_ids, count_entries, count_up_to, get, ids_up_to, list_entries, span
 from holdfast.events.store.table import (
     ARRIVAL,
     IS_CALL,
+    IS_GATHERED,
     NO_USE,
     NOTABLE,
     USES,
@@ -28,6 +30,7 @@ from holdfast.events.store.writing import Appending, append
 __all__ = [
     "ARRIVAL",
     "IS_CALL",
+    "IS_GATHERED",
     "NOTABLE",
     "NO_USE",
     "USES",
@@ -43,9 +46,11 @@ __all__ = [
     "entry_of",
     "get",
     "ids_up_to",
+    "last_told",
     "list_entries",
     "log_cursors",
     "mark",
+    "marked",
     "move_cursor",
     "oldest_running",
     "peek_cursor",
@@ -54,4 +59,6 @@ __all__ = [
     "span",
     "summarize",
     "take_cursor",
+    "tells_of_account",
+    "tells_of_user",
 ]

@@ -59,6 +59,7 @@ def list_entries(
 
     Whoever pages on must say `up_to`, a position that the log is complete to (`order`): behind it, an entry may still
     come to light before one that is shown. An `after` that is no entry stands for the last one made before it.
+    Credential reads that stand in one entry (`events.gathered`) are not told apart: `browse` does that.
     """
     position = position_of(tx)
     query = select(entries).where(

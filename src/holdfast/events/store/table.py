@@ -25,7 +25,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from holdfast.events.entry import Actor, Entry
 from holdfast.events.names import Action
-from holdfast.storage.tables import Column, Count, Json, String, Table, Time, Ulid, environment_key, metadata
+from holdfast.storage.tables import Blob, Column, Count, Json, String, Table, Time, Ulid, environment_key, metadata
 
 ARRIVAL = "(CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('entries_arrival') END)"
 """Who draws a number has a transaction id before it: that is what `order` builds on."""
@@ -67,6 +67,9 @@ entries = Table(
     Column("request_id", String(64), nullable=False),
     Column("data", Json, nullable=False),
     Column("arrival", Count, server_default=_drawn()),
+    Column("marks", Blob),
+    # An entry that tells of many reads is longer than what PostgreSQL would compress, which costs more than the reads.
+    postgresql_with={"toast_tuple_target": 8160},
 )
 # Reads of credentials and proxied calls are nearly all of the log, and an index is half of what writing one costs. By
 # action nobody lists them, but for calls, which have their own index. By account, they would touch a page of their
@@ -114,6 +117,18 @@ Index(
     postgresql_using="brin",
     postgresql_with={"pages_per_range": 32, "autosummarize": True},
     sqlite_where=entries.c.arrival.is_not(None),
+)
+
+
+IS_GATHERED = text("marks IS NOT NULL")
+"""Entries that tell of many reads each (`events.gathered`); of a partial index, as above. SQLite has none."""
+Index(
+    "ix_entries_gathered",
+    entries.c.environment_id,
+    entries.c.id,
+    sqlite_where=IS_GATHERED,
+    postgresql_where=IS_GATHERED,
+    postgresql_include=["marks"],
 )
 
 

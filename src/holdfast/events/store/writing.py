@@ -20,7 +20,7 @@ def append(tx: Connection, *new: Entry) -> None:
         tx.execute(insert(entries), [msgspec.structs.asdict(Line.of(entry)) for entry in new])
 
 
-_COLUMNS = tuple(column.name for column in entries.columns if column.name != "arrival")
+_COLUMNS = Line.__struct_fields__
 _SQLITE_APPEND = f"""
 INSERT INTO entries ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
 ON CONFLICT DO NOTHING

@@ -32,6 +32,7 @@ _ENGINES = {
         "status": "json_extract(data, '$.status')",
         "ms": "json_extract(data, '$.ms')",
         "text": "CAST(status / 100 AS TEXT)",
+        "count": "json_extract(data, '$.count')",
         "apart": "",
     },
     "postgresql": {
@@ -39,20 +40,22 @@ _ENGINES = {
         "hour": f"floor(at / {HOUR})::bigint",
         "status": "(data->>'status')::int",
         "ms": "(data->>'ms')::float8",
+        "count": "(data->>'count')::int",
         "text": "(status / 100)::text",
         # Or else what is taken from `data` is taken anew for each place that names it, ten times for a call.
         "apart": "OFFSET 0",
     },
 }
-# Nearly all entries are reads, whose data nobody needs to look into.
+# Nearly all entries are reads, whose data nobody needs to look into but for how many one tells of.
 _COUNT = """
 INSERT INTO usage_hours ({key}, count, ms)
 SELECT environment_id, hour, connection_id, action,
   CASE WHEN action <> 'proxy.called' THEN '' WHEN status IS NULL THEN 'failed' ELSE {text} || 'xx' END AS outcome,
   CASE WHEN action <> 'proxy.called' THEN 0 {bucket} ELSE 0 END AS up_to_ms,
-  count(*), coalesce(sum(ms), 0)
+  sum(count), coalesce(sum(ms), 0)
 FROM (
   SELECT environment_id, {hour} AS hour, connection_id, action,
+    CASE WHEN marks IS NULL THEN 1 ELSE {count} END AS count,
     CASE WHEN action = 'proxy.called' THEN {status} END AS status,
     CASE WHEN action = 'proxy.called' THEN {ms} END AS ms
   FROM entries WHERE {position} > :after AND {position} <= :up_to AND action IN ({actions}) {apart}

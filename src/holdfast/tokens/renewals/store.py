@@ -88,7 +88,7 @@ class Stale:
 # Such an account whose token has not the life that is asked for, and whose turn is free: no lease, no open intent. Its
 # setting is what it was worked out from (as `turns` compares it), and its provider a built-in one.
 _TO_TAKE = f"""
-    {_ACCOUNT} AND coalesce(a.client_ref, '') = {{door}}.client_ref AND NOT ({OUTLIVES})
+    {_ACCOUNT} AND coalesce(a.client_ref, '') = {{door}}.client_ref AND NOT ({OUTLIVES.replace("{asked}", "q.min_ttl")})
     AND a.intent_at IS NULL AND (a.lease_until IS NULL OR a.lease_until < {{database_now}})
 """
 _DOORS = ("environment_id", "connection_id", "organization_id", "client_ref", "stamp", "key_id", "name", "rotates")

@@ -394,7 +394,18 @@ def upgrade() -> None:
         sa.Column("request_id", String(length=64), nullable=False),
         sa.Column("data", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("arrival", sa.BigInteger(), server_default=arrival, nullable=True),
+        sa.Column("marks", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_entries")),
+        postgresql_with={"toast_tuple_target": 8160},
+    )
+    op.create_index(
+        "ix_entries_gathered",
+        "entries",
+        ["environment_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("marks IS NOT NULL"),
+        postgresql_where=sa.text("marks IS NOT NULL"),
+        postgresql_include=["marks"],
     )
     op.create_index(
         "ix_entries_notable",
