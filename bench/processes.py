@@ -15,6 +15,8 @@ from bench.machine import LOAD_CORE, SERVER_CORE, family, pin, pinned
 from bench.plan import Failed
 
 END_SECONDS = 60
+_SHARED_BUFFERS = "1GB"
+"""A quarter of the memory of a small database server, as PostgreSQL's manual has it. Out of the box it is 128 MB."""
 _WAL_FILES = 32
 """Half of what `max_wal_size` lets stand between two checkpoints."""
 
@@ -45,7 +47,7 @@ def started(role: str, *arguments: str, core: int = SERVER_CORE) -> Iterator[Pro
 
 
 class Postgres:
-    """A PostgreSQL of our own, as it comes: fsync and synchronous_commit are on, shared_buffers is 128 MB.
+    """A PostgreSQL of our own, as it comes but for `shared_buffers`: fsync and synchronous_commit are on.
 
     Its write-ahead log is that of one in use: files that were written before come round again. A new one's runs would
     be of making files, 16 MB of zeros each, behind which all commits wait.
@@ -54,6 +56,10 @@ class Postgres:
     def __init__(self, server: Any, *, worn: bool) -> None:
         self._server = server
         self._made = 0
+        self.sql(f"ALTER SYSTEM SET shared_buffers = '{_SHARED_BUFFERS}'")
+        restart = [str(server.bin_path / "pg_ctl"), "-w", "-D", str(server.pgdata), "restart"]
+        subprocess.run(restart, user=server.system_user, check=True, stdout=subprocess.DEVNULL)
+        server.ensure_postgres_running()  # it looks who is running now, so that it is that one which it ends
         self.pid = int((server.pgdata / "postmaster.pid").read_text().split()[0])
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             if self.sql(f"SHOW {setting}") != "on":
