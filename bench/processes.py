@@ -57,7 +57,7 @@ class Postgres:
         self._server = server
         self._made = 0
         self.sql(f"ALTER SYSTEM SET shared_buffers = '{_SHARED_BUFFERS}'")
-        restart = [str(server.bin_path / "pg_ctl"), "-w", "-D", str(server.pgdata), "restart"]
+        restart = [str(server.bin_path / "pg_ctl"), "-w", "-D", str(server.pgdata), "-l", str(server.log), "restart"]
         subprocess.run(restart, user=server.system_user, check=True, stdout=subprocess.DEVNULL)
         server.ensure_postgres_running()  # it looks who is running now, so that it is that one which it ends
         self.pid = int((server.pgdata / "postmaster.pid").read_text().split()[0])

@@ -10,7 +10,7 @@ from holdfast import ids
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.events.browse import Look, browse, export
-from holdfast.events.browse import store as browsing
+from holdfast.events.browse.store import pages as browsing
 from holdfast.storage import Database
 
 T0 = 1_800_000_000.0

@@ -3,17 +3,21 @@
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from holdfast import ids
+from holdfast.clock import FrozenClock
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
-from holdfast.events.browse import Look, browse, export, look
+from holdfast.events.browse import Look, browse, export
+from holdfast.events.browse.store import look
 from holdfast.events.entry import Line
-from holdfast.events.gathered import bits_of, each, marks_of
+from holdfast.events.gathered import bits_of, each, marks_of, most_gathered
 from holdfast.events.order import Order
+from holdfast.events.sealing import Sealer, Verifier
 from holdfast.events.usage import Roller
 from holdfast.events.usage import store as usage
 from holdfast.storage import Connection as Tx
@@ -26,14 +30,21 @@ APP = Actor("api_key", "key")
 ENVIRONMENT = "E" * 26
 
 
-@pytest.fixture
-async def database(postgres: Postgres) -> AsyncIterator[Database]:
+@pytest.fixture(scope="module")
+async def emptied(postgres: Postgres) -> AsyncIterator[Database]:
     url = postgres.fresh_database()
     opened = await open_database(url)
     await migrate(opened)
     yield opened
     await opened.close()
     postgres.drop(url)
+
+
+@pytest.fixture
+async def database(emptied: Database) -> Database:
+    """An empty log: here it is looked at as a whole."""
+    await emptied.transact(lambda tx: tx.execute(text("TRUNCATE entries, seals, log_cursors, usage_hours")))
+    return emptied
 
 
 def _account(number: int) -> str:
@@ -100,7 +111,7 @@ async def story(database: Database) -> list[Entry]:
     """Some hundred reads, told of by themselves and together, interleaved within milliseconds; in the order of ids."""
     chance = random.Random(7)
     written: list[Entry] = []
-    for ms in range(0, 60, 2):
+    for ms in range(0, 24, 2):
         places = chance.sample(range(100), 12)
         mine, theirs, alone = sorted(places[:6]), sorted(places[6:10]), places[10:]
         written.append(_gathered([Read(ms, chance.randrange(8)) for _ in mine], mine))
@@ -117,7 +128,7 @@ LOOKS = [
     Look(owner="user_5"),
     Look(connection_id="slack"),
     Look(account_id=_account(2), connection_id="github"),
-    Look(since=T0 + 0.010, until=T0 + 0.031),
+    Look(since=T0 + 0.006, until=T0 + 0.015),
     Look(owner="nobody"),
     Look(account_id=_account(99)),
 ]
@@ -136,29 +147,16 @@ def _wanted(story: list[Entry], look: Look) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("limit", [1, 7, 1000])
+@pytest.mark.parametrize("limit", [2, 7, 1000])
 @pytest.mark.parametrize("wanted", LOOKS, ids=str)
 async def test_each_read_is_shown_once_and_in_order_whichever_way_the_pages_go(
     database: Database, story: list[Entry], wanted: Look, limit: int
 ) -> None:
     wanted = replace(wanted, actions=(Action.CREDENTIAL_READ,))
-    forth: list[str] = []
-    while True:
-        edge = forth[-1] if forth else ""
-        page = await database.transact(lambda tx, edge=edge: browse(tx, ENVIRONMENT, wanted, limit=limit, after=edge))
-        forth += [one.id for one in page.entries]
-        if page.further is None:
-            break
+    forth, _ = await _pages(database, wanted, limit)
     assert forth == _wanted(story, wanted)
-    back: list[str] = forth[-1:]
-    while True:
-        found = await database.transact(
-            lambda tx, edge=back[0] if back else "": browse(tx, ENVIRONMENT, wanted, limit=limit, before=edge)
-        )
-        if not back or not found.entries:
-            break
-        back = [one.id for one in found.entries] + back
-    assert back == forth
+    if forth:
+        assert await _pages_back(database, wanted, limit, forth[-1]) == forth
 
 
 async def test_what_is_shown_of_a_read_is_what_an_entry_of_its_own_would_say(
@@ -195,23 +193,97 @@ async def test_an_export_has_each_read(database: Database, story: list[Entry]) -
     assert found == _wanted(story, Look())
 
 
-@pytest.mark.parametrize("of", [{"owner": "user_6"}, {"account_id": _account(6)}], ids=str)
-async def test_a_look_that_ends_early_says_where_it_goes_on(
-    database: Database, story: list[Entry], monkeypatch: pytest.MonkeyPatch, of: dict[str, str]
-) -> None:
-    monkeypatch.setattr("holdfast.events.browse.reads.MOST_LOOKED_THROUGH", 5)
-    wanted = Look(actions=(Action.CREDENTIAL_READ,), **of)  # type: ignore[arg-type]
+async def _pages(database: Database, wanted: Look, limit: int) -> tuple[list[str], int]:
+    """Return what all pages show, one after the other, and how many there are."""
     found: list[str] = []
     pages, after = 0, ""
     while True:
-        page = await database.transact(lambda tx, after=after: browse(tx, ENVIRONMENT, wanted, limit=1000, after=after))
+        look_on = partial(browse, environment_id=ENVIRONMENT, look=wanted, limit=limit, after=after)
+        page = await database.transact(look_on)
         found, pages = found + [one.id for one in page.entries], pages + 1
         if page.further is None:
-            break
+            return found, pages
         after = page.further
-    assert found == _wanted(story, Look(**of))  # type: ignore[arg-type]
-    assert pages > 5
+
+
+async def _pages_back(database: Database, wanted: Look, limit: int, last: str) -> list[str]:
+    """Return what the pages show that lead from an entry to the newest, in the order of `_pages`."""
+    found = [last]
+    while True:
+        look_back = partial(browse, environment_id=ENVIRONMENT, look=wanted, limit=limit, before=found[0])
+        page = await database.transact(look_back)
+        if not page.entries:
+            return found
+        found = [one.id for one in page.entries] + found
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 1000])
+@pytest.mark.parametrize("of", [{"owner": "user_6"}, {"account_id": _account(6)}], ids=str)
+async def test_a_look_that_ends_early_says_where_it_goes_on(
+    database: Database, story: list[Entry], monkeypatch: pytest.MonkeyPatch, of: dict[str, str], limit: int
+) -> None:
+    monkeypatch.setattr("holdfast.events.browse.store.reads.MOST_LOOKED_THROUGH", 5)
+    wanted = Look(actions=(Action.CREDENTIAL_READ,), **of)  # type: ignore[arg-type]
+    found, pages = await _pages(database, wanted, limit)
+    assert found == _wanted(story, wanted)
+    assert pages > 2
+    assert await _pages_back(database, wanted, limit, found[-1]) == found
     assert look.MOST_LOOKED_THROUGH == 10_000
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 1000])
+async def test_lone_reads_do_not_hide_those_that_lie_far_back_among_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """An account is read alone and in a crowd by turns; then come crowds that it is not in."""
+    monkeypatch.setattr("holdfast.events.browse.store.reads.MOST_LOOKED_THROUGH", 5)
+    written = [_alone(ms, 0, 1) for ms in range(0, 40, 4)]
+    written += [_gathered([Read(ms, 1), Read(ms, 2)], [1, 2]) for ms in range(2, 42, 4)]
+    written += [_gathered([Read(ms, 3), Read(ms, 4)], [1, 2]) for ms in range(100, 140, 2)]
+    await _write(database, written)
+    mine = [one.id for entry in written for one in each(entry) if one.account_id == _account(1)]
+    wanted = Look(actions=(Action.CREDENTIAL_READ,), account_id=_account(1))
+    found, _ = await _pages(database, wanted, limit)
+    assert found == sorted(mine, reverse=True)
+    assert await _pages_back(database, wanted, limit, found[-1]) == found
+
+
+@pytest.mark.parametrize("limit", [1, 4, 1000])
+async def test_entries_that_were_written_out_of_their_ids_order_are_all_shown(
+    database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("holdfast.events.browse.store.reads.MOST_LOOKED_THROUGH", 5)
+    written = [_alone(ms + swapped, 0, 1) for ms in range(0, 400, 20) for swapped in (13, 0)]
+    await _write(database, written)
+    wanted = Look(actions=(Action.CREDENTIAL_READ,), account_id=_account(1))
+    found, _ = await _pages(database, wanted, limit)
+    assert found == sorted((one.id for one in written), reverse=True)
+    assert await _pages_back(database, wanted, limit, found[-1]) == found
+
+
+@pytest.mark.parametrize("marks", [None, bytes(128), b"\xff" * 64])
+async def test_marks_that_hide_a_read_are_found_by_whoever_verifies(
+    database: Database, story: list[Entry], marks: bytes | None
+) -> None:
+    await Sealer(database, FrozenClock(T0), Order(database)).seal_all()
+    verifier = Verifier(database)
+    assert (await verifier.verify(ENVIRONMENT)).finding is None
+    gathered = next(one for one in story if one.request_id)
+
+    def change(tx: Tx) -> None:
+        tx.execute(update(log.entries).where(log.entries.c.id == gathered.id).values(marks=marks))
+
+    await database.transact(change)
+    found = (await verifier.verify(ENVIRONMENT)).finding
+    assert found is not None
+    assert (found.what, found.entry_id) == ("the marks of an entry were changed", gathered.id)
+
+
+def test_a_row_of_reads_is_less_than_half_a_page() -> None:
+    assert most_gathered(32, 32 * 106) == 32
+    assert most_gathered(32, 32 * 135) == 16
+    assert most_gathered(128, 128 * 106) == 32
+    assert most_gathered(3, 3 * 5000) == 1
 
 
 async def test_each_read_is_counted(database: Database, story: list[Entry]) -> None:

@@ -26,6 +26,7 @@ from holdfast.webhooks.endpoint import Endpoint
 NO_SECRETS = {
     "branding.logo_data",
     "data_keys.wrapped",
+    "entries.marks",
     "seals.entry_hashes",
     "seals.previous",
     "seals.hash",

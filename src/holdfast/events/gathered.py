@@ -19,8 +19,8 @@ from holdfast.events.names import Action
 
 MARKS = 1024
 """Bits. Of 128 users' marks, three in a hundred other users seem to be among them; of 32 users', one in a thousand."""
-MOST_GATHERED = 48
-"""Reads that one entry tells of: with long user ids as well, a row that PostgreSQL neither compresses nor moves out."""
+MOST_BYTES = 3600
+"""What an entry tells of its reads, at most: so its row is less than half a page of PostgreSQL's."""
 
 
 def marks_of(user_ids: Iterable[str]) -> bytes:
@@ -34,10 +34,23 @@ def marks_of(user_ids: Iterable[str]) -> bytes:
     return bytes(found)
 
 
+def most_gathered(count: int, size: int) -> int:
+    """Return into how many reads each of a batch's so many, which take so many bytes to tell of, are gathered."""
+    return -(-count // max(1, -(-size // MOST_BYTES)))
+
+
 def bits_of(user_id: str) -> tuple[int, int, int]:
     """Return which bits are set in the marks of an entry that tells of this user, as `get_bit` counts them."""
     said = zlib.crc32(user_id.encode())
     return said & 1023, said >> 10 & 1023, said >> 20 & 1023
+
+
+def is_marked(entry: Entry, marks: bytes | None) -> bool:
+    """Tell whether the marks beside an entry are such that its reads are found by them; an ordinary one has none."""
+    if not is_gathered(entry):
+        return marks is None
+    own = marks_of(user_id for _, _, user_id, _ in entry.data["reads"])
+    return marks is not None and len(marks) == len(own) and all(a & b == b for a, b in zip(marks, own, strict=True))
 
 
 def is_gathered(entry: Entry) -> bool:

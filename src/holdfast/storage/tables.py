@@ -59,7 +59,8 @@ def _by_locale(element: in_words, compiler: Any, **more: Any) -> str:
 
 @compiles(String, "postgresql")
 def _string(element: String, _compiler: object, **_kw: Any) -> str:
-    return f'VARCHAR({element.length}) COLLATE "C"'
+    length = "" if element.length is None else f"({element.length})"
+    return f'VARCHAR{length} COLLATE "C"'
 
 
 @compiles(Text, "postgresql")

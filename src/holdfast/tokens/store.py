@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from holdfast.accounts.expiry import MARGIN_SHARE
-from holdfast.events.gathered import MOST_GATHERED, marks_of
+from holdfast.events.gathered import marks_of, most_gathered
 
 _TICKS = 4194304
 """2^22 to the second: any time after 2004 is a whole number of them, so that it goes through JSON without rounding."""
@@ -127,13 +127,14 @@ _POSTGRES_GATHERED = _POSTGRES.format(
     columns="users, ids, rest",
     each=r"""unnest(string_to_array(d.users, E'\x1f'), string_to_array(d.rest, E'\x1f'))
         WITH ORDINALITY AS q(user_id, rest, place)""",
-    entries=rf"""SELECT d.environment_id, (string_to_array(d.ids, E'\x1f'))[r.first], $7::float8, 'credential.read',
+    entries=r"""SELECT d.environment_id, (string_to_array(d.ids, E'\x1f'))[r.first], $7::float8, 'credential.read',
         'api_key', d.key, '', d.connection_id, '', '', '',
-        (d.named || ',"count":' || r.count || d.method || ',"reads":[' || r.reads || ']}}')::json, $12::bytea
+        (d.named || ',"count":' || r.count || d.method || ',"reads":[' || r.reads || ']}')::json, $12::bytea
     FROM (SELECT before, count(*) AS count, min(place) AS first, string_agg('["' || account_id || rest, ',') AS reads
-        FROM found GROUP BY before, (place - 1) / {MOST_GATHERED}) AS r
-    JOIN door AS d USING (before)""",  # noqa: S608
+        FROM found GROUP BY before, (place - 1) / $13::int8) AS r
+    JOIN door AS d USING (before)""",
 )
+_ACCOUNT_BYTES = len('["",') + 26
 _CUT = "\x1f"
 """Between the parts of such a text. Whatever holds one has to be escaped in JSON, and so is not gathered."""
 
@@ -242,7 +243,8 @@ class PlainReads:
         if self._can_be_gathered(users, requests):
             rest = [f'","{id_}","{user}","{request}"]' for _, user, id_, request in reads]
             texts = [[_CUT.join(one[start:end]) for start, end in pairwise(bounds)] for one in (users, ids, rest)]
-            rows = await raw.fetch(_POSTGRES_GATHERED, *doors, *texts, marks_of(users))
+            size = sum(len(text.encode()) for text in texts[-1]) + _ACCOUNT_BYTES * len(reads)
+            rows = await raw.fetch(_POSTGRES_GATHERED, *doors, *texts, marks_of(users), most_gathered(len(reads), size))
         else:
             many = [end - start for start, end in pairwise(bounds)]
             rows = await raw.fetch(_POSTGRES_EACH, *doors, many, users, ids, requests)

@@ -88,11 +88,6 @@ class OverviewPages:
         return Steps(connection=usable is not None, enabled=usable, account=bool(connected), read=read)
 
 
-def _is_used(tx: Tx, account: Account) -> bool:
-    uses = Look(actions=(Action.CREDENTIAL_READ, Action.PROXY_CALLED), account_id=account.id)
-    return bool(browse(tx, account.environment_id, uses, limit=1).entries)
-
-
 def _capped(number: int) -> str:
     most = account_store.MOST_COUNTED
     return f"{most:,}+" if number > most else f"{number:,}"

@@ -3,7 +3,6 @@
 Owns no table: it reads the log's. A `Look` says what is wanted, a `Found` what there is and from where to look on.
 """
 
-from holdfast.events.browse.look import MOST_LOOKED_THROUGH, Look
-from holdfast.events.browse.store import Found, browse, export
+from holdfast.events.browse.store import MOST_LOOKED_THROUGH, Found, Look, browse, export
 
 __all__ = ["MOST_LOOKED_THROUGH", "Found", "Look", "browse", "export"]

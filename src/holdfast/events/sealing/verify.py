@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from holdfast.clock import iso
 from holdfast.events import store as log
+from holdfast.events.gathered import is_marked
 from holdfast.events.order import SEALED
 from holdfast.events.sealing import store
 from holdfast.events.sealing.checkpoint import Checkpoint
@@ -51,12 +52,17 @@ class Verifier:
         for checkpoint in [*checkpoints, *(item for item, _ in kept)]:
             expected.setdefault(checkpoint.number, []).append(checkpoint)
         finding = _signatures(checkpoints, publics) or _kept_signatures(kept, publics)
-        while finding is None:
+        # So far and no further: a chain that grows as fast as it is walked would have no end.
+        last = await self._database.transact(lambda tx: store.last_sealed(tx, environment_id))
+        end = last[0] if last else 0
+        while finding is None and walk.head.number < end:
             after = walk.head.number
             seals = await self._database.transact(
                 lambda tx, after=after: store.list_seals(tx, environment_id, after=after, limit=PAGE)  # type: ignore[misc]
             )
             for seal in seals:
+                if seal.number > end:
+                    break
                 finding = await self._seal(walk, seal) or _against(seal.head, expected.get(seal.number, []))
                 if finding is not None:
                     break
@@ -78,7 +84,8 @@ class Verifier:
     async def _seal(self, walk: "_Walk", seal: Seal) -> Finding | None:
         if seal.number != walk.head.number + 1:
             return Finding(f"seal {walk.head.number + 1} is missing", walk.head.number + 1)
-        found = await self._database.transact(lambda tx: log.by_ids(tx, seal.environment_id, seal.entry_ids))
+        which = seal.environment_id, seal.entry_ids
+        found, marks = await self._database.transact(lambda tx: (log.by_ids(tx, *which), log.marks_beside(tx, *which)))
         # The entries before the seal itself: who changed both is told which entry it is.
         for entry_id, sealed in zip(seal.entry_ids, seal.entry_hashes, strict=False):
             if entry_id not in found:
@@ -86,6 +93,8 @@ class Verifier:
             position, entry = found[entry_id]
             if entry_hash(entry) != sealed:
                 return Finding("an entry was changed", seal.number, entry_id)
+            if not is_marked(entry, marks.get(entry_id)):  # no part of the hash, but its reads are found by them
+                return Finding("the marks of an entry were changed", seal.number, entry_id)
             if position <= walk.position:
                 return Finding("an entry is out of its order", seal.number, entry_id)
             walk.position = position

@@ -10,7 +10,7 @@ from holdfast.events.store.cursors import (
     peek_cursor,
     take_cursor,
 )
-from holdfast.events.store.gathered import last_told, marked, tells_of_account, tells_of_user
+from holdfast.events.store.gathered import last_told, marked, marks_beside, tells_of_account, tells_of_user
 from holdfast.events.store.reading import Kind, by_ids, count_entries, count_up_to, get, ids_up_to, list_entries, span
 from holdfast.events.store.table import (
     ARRIVAL,
@@ -51,6 +51,7 @@ __all__ = [
     "log_cursors",
     "mark",
     "marked",
+    "marks_beside",
     "move_cursor",
     "oldest_running",
     "peek_cursor",

@@ -1,13 +1,14 @@
 """Finding one among the many reads that a gathered entry tells of, on PostgreSQL. SQLite has no such entries."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import ColumnElement, Connection, and_, cast, func, text
+from sqlalchemy import ColumnElement, Connection, and_, cast, func, select, text
 
 from holdfast.events.gathered import bits_of
+from holdfast.events.store.table import IS_GATHERED, entries
 
 # An index holds all that the inner query asks of an entry; what is left is looked at, newest first, until one is found.
 _LAST = text("""
@@ -41,6 +42,14 @@ def tells_of_user(data: ColumnElement[Any], user_id: str) -> ColumnElement[bool]
 def _holds(data: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """By the text of `data`, which is written in one way only, and in which nothing is escaped: it is not parsed."""
     return func.strpos(cast(data, sqlalchemy.Text), text) > 0
+
+
+def marks_beside(tx: Connection, environment_id: str, wanted: Collection[str]) -> dict[str, bytes]:
+    """Return the marks of those of the entries that have any, by id."""
+    query = select(entries.c.id, entries.c.marks).where(
+        entries.c.environment_id == environment_id, entries.c.id.in_(list(wanted)), IS_GATHERED
+    )
+    return {row.id: row.marks for row in tx.execute(query)}
 
 
 def last_told(tx: Connection, environment_id: str, asked: Sequence[tuple[str, str, str]]) -> dict[str, str]:

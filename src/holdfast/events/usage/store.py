@@ -32,7 +32,7 @@ _ENGINES = {
         "status": "json_extract(data, '$.status')",
         "ms": "json_extract(data, '$.ms')",
         "text": "CAST(status / 100 AS TEXT)",
-        "count": "json_extract(data, '$.count')",
+        "count": "coalesce(json_extract(data, '$.count'), 1)",
         "apart": "",
     },
     "postgresql": {
@@ -40,7 +40,7 @@ _ENGINES = {
         "hour": f"floor(at / {HOUR})::bigint",
         "status": "(data->>'status')::int",
         "ms": "(data->>'ms')::float8",
-        "count": "(data->>'count')::int",
+        "count": "coalesce((data->>'count')::int, 1)",
         "text": "(status / 100)::text",
         # Or else what is taken from `data` is taken anew for each place that names it, ten times for a call.
         "apart": "OFFSET 0",

@@ -396,7 +396,7 @@ def upgrade() -> None:
         sa.Column("arrival", sa.BigInteger(), server_default=arrival, nullable=True),
         sa.Column("marks", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("environment_id", "id", name=op.f("pk_entries")),
-        postgresql_with={"toast_tuple_target": 8160},
+        postgresql_with={"toast_tuple_target": 8160, "autovacuum_vacuum_insert_scale_factor": 0.02},
     )
     op.create_index(
         "ix_entries_gathered",

@@ -4,19 +4,22 @@ Each is shown by itself, in the order of ids, as if it were an entry of its own.
 one millisecond, and an entry's id is the first of its reads': so whole milliseconds are read, and sorted here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, select
 from sqlalchemy import Connection as Tx
 
-from holdfast.events.browse.look import MOST_LOOKED_THROUGH, Look, filters, id_bounds
+from holdfast.events.browse.store.look import MOST_LOOKED_THROUGH, Look, filters, id_bounds
 from holdfast.events.entry import Entry
 from holdfast.events.gathered import each
 from holdfast.events.names import Action
 from holdfast.events.store import IS_GATHERED, NO_USE, entries, entry_of, marked, tells_of_account, tells_of_user
 
+MOST_STEPS = 100
+"""Looks, one after the other, for one page: on the way back nobody is asked whether to go on."""
 _TIME, _REST = 10, 16
 """Characters of an id: those that say its millisecond, and the others."""
 
@@ -32,42 +35,39 @@ def rows(
     sources = list(_sources(tx, environment_id, look))
     shown: list[Entry] = []
     start = edge[:_TIME] if backwards else edge  # in the other direction all that it tells of follows its id
-    while True:
-        found = _next(tx, sources, limit, look, start, backwards)
+    for step in count(1):
+        found, horizon, is_over = _next(tx, sources, limit, look, start, backwards)
         shown += [one for row in found for one in each(entry_of(row)) if _fits(one, look, edge, backwards)]
-        if len(found) < limit or len(shown) >= limit:
+        is_over = (is_over and not backwards) or step == MOST_STEPS
+        if horizon is None or len(shown) >= limit or is_over:
             break
-        start = found[-1].id
+        start = _up_to(horizon) if backwards else _from(horizon)
     shown.sort(key=lambda one: one.id, reverse=not backwards)
-    if len(shown) >= limit or backwards:
-        return shown[:limit], None
-    last = max((last for source in sources for last in source.last(tx, id_bounds(look, start, False))), default=None)
-    if last is None:
-        return shown, None
-    # Of its millisecond there may be reads in what was not looked through: the next look begins with it.
-    reached = last if last[:_TIME] == edge[:_TIME] else _up_to(last)
-    return [one for one in shown if one.id >= reached], reached
+    reached = _from(horizon) if horizon is not None and is_over and len(shown) < limit and not backwards else None
+    return shown[:limit], reached
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Entries that one index leads to in an order near to that of ids, and which of them fit."""
+    """Entries that an index leads to, and which of them fit: of so many as are looked through, by id."""
 
     base: Select[Any]
     order: ColumnElement[Any]
     fitting: Callable[[Any], Iterator[ColumnElement[bool]]]
 
     def rows(
-        self, tx: Tx, bounds: Iterator[ColumnElement[bool]], limit: int | None, backwards: bool
+        self, tx: Tx, bounds: Iterable[ColumnElement[bool]], limit: int | None, backwards: bool
     ) -> Sequence[Row[Any]]:
         order = self.order.asc() if backwards else self.order.desc()
         looked = self.base.where(*bounds).order_by(order).limit(MOST_LOOKED_THROUGH).subquery()
         by_id = looked.c.id.asc() if backwards else looked.c.id.desc()
         return tx.execute(select(looked).where(*self.fitting(looked.c)).order_by(by_id).limit(limit)).all()
 
-    def last(self, tx: Tx, bounds: Iterator[ColumnElement[bool]]) -> Sequence[str]:
-        query = self.base.where(*bounds).with_only_columns(entries.c.id).order_by(self.order.desc())
-        return tx.execute(query.offset(MOST_LOOKED_THROUGH - 1).limit(1)).scalars().all()
+    def last(self, tx: Tx, bounds: Iterable[ColumnElement[bool]], backwards: bool) -> str | None:
+        """Return the last id that `rows` looks through; None if that is all there are."""
+        order = self.order.asc() if backwards else self.order.desc()
+        query = self.base.where(*bounds).with_only_columns(entries.c.id).order_by(order)
+        return tx.execute(query.offset(MOST_LOOKED_THROUGH - 1).limit(1)).scalar_one_or_none()
 
 
 def _sources(tx: Tx, environment_id: str, look: Look) -> Iterator[_Source]:
@@ -75,8 +75,9 @@ def _sources(tx: Tx, environment_id: str, look: Look) -> Iterator[_Source]:
     if not look.account_id:
         yield _Source(base, entries.c.id, lambda column: _filters(column, look))
         return
+    # By an expression: or else the planner may walk through the whole environment by id, to save a sort.
     by_itself = base.where(entries.c.account_id == look.account_id)
-    yield _Source(by_itself, entries.c.arrival, lambda column: _filters(column, look))
+    yield _Source(by_itself, entries.c.id.concat(""), lambda column: _filters(column, look))
     said = select(entries.c.user_id).where(
         entries.c.environment_id == environment_id, entries.c.account_id == look.account_id, NO_USE
     )
@@ -100,23 +101,28 @@ def _filters(column: Any, look: Look) -> Iterator[ColumnElement[bool]]:
 
 def _next(
     tx: Tx, sources: Sequence[_Source], limit: int, look: Look, start: str, backwards: bool
-) -> Sequence[Row[Any]]:
-    """Return the next entries that fit, at least `limit` if there are as many, and none of a millisecond without the
-    others of it."""
-    found = [row for source in sources for row in source.rows(tx, id_bounds(look, start, backwards), limit, backwards)]
-    found = _sorted(found, backwards)[:limit]
-    if len(found) == limit:
-        last = found[-1].id
-        known = {row.id for row in found}
-        end = entries.c.id <= _up_to(last) if backwards else entries.c.id >= _from(last)
-        for source in sources:
-            bounds = (*id_bounds(look, last, backwards), end)
-            found += [row for row in source.rows(tx, iter(bounds), None, backwards) if row.id not in known]
-    return _sorted(found, backwards)
-
-
-def _sorted(found: list[Row[Any]], backwards: bool) -> list[Row[Any]]:
-    return sorted(found, key=lambda row: row.id, reverse=not backwards)
+) -> tuple[Sequence[Row[Any]], str | None, bool]:
+    """Return the next entries that fit; an id of the millisecond up to and with which they are complete (None = to the
+    end); and whether it is there because so many have been looked through."""
+    found: dict[str, Row[Any]] = {}
+    full: list[str] = []
+    looked: list[str] = []
+    for source in sources:
+        some = source.rows(tx, id_bounds(look, start, backwards), limit, backwards)
+        found |= {row.id: row for row in some}
+        if len(some) == limit:
+            full.append(some[-1].id)
+        elif (last := source.last(tx, id_bounds(look, start, backwards), backwards)) is not None:
+            looked.append(last)
+    if not full and not looked:
+        return list(found.values()), None, False
+    horizon = min(full + looked) if backwards else max(full + looked)
+    of_its_time = (entries.c.id >= _from(horizon), entries.c.id <= _up_to(horizon))
+    for source in sources:
+        found |= {row.id: row for row in source.rows(tx, of_its_time, None, backwards)}
+    first, last = _from(horizon), _up_to(horizon)
+    complete = [row for row in found.values() if (row.id <= last if backwards else row.id >= first)]
+    return complete, horizon, horizon in looked
 
 
 def _fits(one: Entry, look: Look, edge: str, backwards: bool) -> bool:

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy import Connection as Tx
 
 from holdfast import ids
-from holdfast.events.browse import reads
-from holdfast.events.browse.look import FREQUENT, MOST_LOOKED_THROUGH, Look, filters, id_bounds
+from holdfast.events.browse.store import reads
+from holdfast.events.browse.store.look import FREQUENT, MOST_LOOKED_THROUGH, Look, filters, id_bounds
 from holdfast.events.entry import Entry
 from holdfast.events.names import Action
 from holdfast.events.store import IS_CALL, NO_USE, NOTABLE, USES, entries, entry_of, place_of, position_of
