@@ -64,9 +64,9 @@ class Postgres:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             if self.sql(f"SHOW {setting}") != "on":
                 raise Failed(f"this PostgreSQL has {setting} off: its figures would not be those of a durable one")
+        next_file = ("-c", "SELECT pg_current_xact_id(), pg_switch_wal()")
         for _ in range(2 if worn else 0):
-            for _ in range(_WAL_FILES):
-                self.sql("SELECT pg_current_xact_id(), pg_switch_wal()")
+            self.tool("psql", "-qAt", "-d", str(server.get_uri()), *next_file * _WAL_FILES)
             self.sql("CHECKPOINT")
 
     @property
