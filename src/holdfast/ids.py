@@ -75,6 +75,11 @@ def decode(ulid: str) -> int:
     return value
 
 
+def millisecond_of(ulid: str) -> str:
+    """Return the part of a ULID that says its millisecond: the same in all that were made in it."""
+    return ulid[:10]
+
+
 def time_of(ulid: str) -> float:
     """Return when a ULID was made, in seconds."""
     return (decode(ulid) >> 80) / 1000

@@ -27,10 +27,8 @@ def marks_of(user_ids: Iterable[str]) -> bytes:
     """Return the marks of these users, all together."""
     found = bytearray(MARKS // 8)
     for user_id in user_ids:
-        said = zlib.crc32(user_id.encode())
-        found[said >> 3 & 127] |= 1 << (said & 7)
-        found[said >> 13 & 127] |= 1 << (said >> 10 & 7)
-        found[said >> 23 & 127] |= 1 << (said >> 20 & 7)
+        for bit in bits_of(user_id):
+            found[bit >> 3] |= 1 << (bit & 7)
     return bytes(found)
 
 
@@ -42,7 +40,7 @@ def most_gathered(count: int, size: int) -> int:
 def bits_of(user_id: str) -> tuple[int, int, int]:
     """Return which bits are set in the marks of an entry that tells of this user, as `get_bit` counts them."""
     said = zlib.crc32(user_id.encode())
-    return said & 1023, said >> 10 & 1023, said >> 20 & 1023
+    return said % MARKS, (said >> 10) % MARKS, (said >> 20) % MARKS
 
 
 def is_marked(entry: Entry, marks: bytes | None) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from holdfast.accounts.expiry import MARGIN_SHARE
 from holdfast.events.gathered import marks_of, most_gathered
+from holdfast.ids import millisecond_of
 
 _TICKS = 4194304
 """2^22 to the second: any time after 2004 is a whole number of them, so that it goes through JSON without rounding."""
@@ -265,7 +266,7 @@ class PlainReads:
         """Tell whether there are many, nothing of them has to be escaped, and their ids are of one millisecond, as
         whoever looks through the log trusts."""
         first, last = self.reads[0], self.reads[-1]
-        of_one_time = first is not last and first.entry_id[:10] == last.entry_id[:10]
+        of_one_time = first is not last and millisecond_of(first.entry_id) == millisecond_of(last.entry_id)
         return of_one_time and b"\\" not in msgspec.json.encode((users, requests))
 
 

@@ -17,11 +17,10 @@ from holdfast.events.entry import Entry
 from holdfast.events.gathered import each
 from holdfast.events.names import Action
 from holdfast.events.store import IS_GATHERED, NO_USE, entries, entry_of, marked, tells_of_account, tells_of_user
+from holdfast.ids import millisecond_of
 
 MOST_STEPS = 100
 """Looks, one after the other, for one page: on the way back nobody is asked whether to go on."""
-_TIME, _REST = 10, 16
-"""Characters of an id: those that say its millisecond, and the others."""
 
 
 def are_wanted(tx: Tx, look: Look) -> bool:
@@ -34,7 +33,7 @@ def rows(
     """Return what fits, in the order it is read, and the last id looked through if there may be more behind it."""
     sources = list(_sources(tx, environment_id, look))
     shown: list[Entry] = []
-    start = edge[:_TIME] if backwards else edge  # in the other direction all that it tells of follows its id
+    start = millisecond_of(edge) if backwards else edge  # in the other direction all that it tells of follows its id
     for step in count(1):
         found, horizon, is_over = _next(tx, sources, limit, look, start, backwards)
         shown += [one for row in found for one in each(entry_of(row)) if _fits(one, look, edge, backwards)]
@@ -117,10 +116,10 @@ def _next(
     if not full and not looked:
         return list(found.values()), None, False
     horizon = min(full + looked) if backwards else max(full + looked)
-    of_its_time = (entries.c.id >= _from(horizon), entries.c.id <= _up_to(horizon))
-    for source in sources:
-        found |= {row.id: row for row in source.rows(tx, of_its_time, None, backwards)}
     first, last = _from(horizon), _up_to(horizon)
+    for source in sources:
+        of_its_time = (*id_bounds(look, "", backwards), entries.c.id >= first, entries.c.id <= last)
+        found |= {row.id: row for row in source.rows(tx, of_its_time, None, backwards)}
     complete = [row for row in found.values() if (row.id <= last if backwards else row.id >= first)]
     return complete, horizon, horizon in looked
 
@@ -134,8 +133,8 @@ def _fits(one: Entry, look: Look, edge: str, backwards: bool) -> bool:
 
 
 def _from(id_: str) -> str:
-    return id_[:_TIME] + "0" * _REST
+    return millisecond_of(id_).ljust(len(id_), "0")
 
 
 def _up_to(id_: str) -> str:
-    return id_[:_TIME] + "Z" * _REST
+    return millisecond_of(id_).ljust(len(id_), "Z")
