@@ -11,16 +11,9 @@ import pytest
 
 from tests.operations.fleet import Front, Lab, Tally, leases_held, under_load
 from tests.parts.postgres import Postgres
+from tests.parts.procfs import children
 
 WORKERS = 3
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes that a process has started, without those that have ended."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [
-        int(child) for child in found if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    ]
 
 
 def _until(what: str, holds: object, seconds: float = 15.0) -> None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from tests.parts.postgres import Postgres
+from tests.parts.procfs import children, runs
 
 
 class Server:
@@ -54,11 +55,11 @@ class Server:
     def kill(self) -> None:
         """SIGKILL to all of it, the first process first, so that it is no orderly end for anybody."""
         pid = int((self.data_dir / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in (pid, *map(int, children)):
+        all_of_it = (pid, *children(pid))
+        for one in all_of_it:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
-        while any(_runs(one) for one in (pid, *map(int, children))):
+        while any(runs(one) for one in all_of_it):
             time.sleep(0.01)
         # Where nobody collects the dead, its number stays taken, and the next start would take it for running.
         (self.data_dir / "postmaster.pid").unlink()
@@ -87,13 +88,6 @@ class Server:
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed: {done.stdout.decode()} {done.stderr.decode(errors='replace')}")
         return str(done.stdout.decode())
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def servers(postgres: Postgres, ports: tuple[int, int]) -> tuple[Server, Server]:

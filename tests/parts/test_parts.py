@@ -1,7 +1,9 @@
 """Each part starts, and does the one thing that other tests lean on."""
 
 import asyncio
+import os
 import signal
+import time
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +19,8 @@ from tests.parts.emulate import Emulators
 from tests.parts.forms import forms
 from tests.parts.oidc_provider import OidcProvider
 from tests.parts.postgres import Postgres
-from tests.parts.process import NotStarted
+from tests.parts.process import NotStarted, ServerProcess
+from tests.parts.procfs import children, runs
 from tests.parts.server import HoldfastProcess
 
 CALLBACK = "http://127.0.0.1:9/callback"
@@ -247,3 +250,21 @@ def test_a_server_on_postgresql_comes_back_with_its_data_after_a_kill(postgres: 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(NotStarted, match="unknown setting HOLDFAST_NONSENSE"):
         HoldfastProcess(tmp_path, env={"HOLDFAST_NONSENSE": "1"})
+
+
+def test_processes_are_counted_while_they_come_and_go(tmp_path: Path) -> None:
+    """A busy shell: one that lasts, and as many short ones as it can start."""
+    shell = ServerProcess(
+        ["sh", "-c", "sleep 60 & echo $!; while :; do /bin/true & wait $!; done"], log_path=tmp_path / "log"
+    )
+    try:
+        lasting = int(shell.line())
+        seen = [children(shell.pid) for _ in range(3000)]
+        assert all(pids.count(lasting) == 1 for pids in seen)
+        assert len({pid for pids in seen for pid in pids}) > 2
+        os.kill(lasting, signal.SIGKILL)
+        while lasting in children(shell.pid):
+            time.sleep(0.001)
+        assert not runs(lasting)
+    finally:
+        shell.kill()
