@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from holdfast.clock import FrozenClock
 from holdfast.errors import Misconfigured
@@ -35,7 +36,7 @@ def elsewhere(vault: Vault, database: Database) -> Vault:
 
 
 def _place(environment_id: str, **changes: object) -> Place:
-    return Place(environment_id, "record", "access", 3)._replace(**changes)
+    return replace(Place(environment_id, "record", "access", 3), **changes)
 
 
 async def test_what_was_sealed_opens_in_its_place(vault: Vault, environment_id: str) -> None:

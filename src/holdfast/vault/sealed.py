@@ -5,8 +5,8 @@ NIST SP 800-38D: nonces are 96 random bits, so one key seals fewer than 2^32 val
 
 import os
 import struct
-from typing import NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -20,7 +20,7 @@ _LEAST = _NONCE_END + 16
 SEAL_LIMIT = 1 << 31
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a secret belongs. All of it is authenticated with the ciphertext."""
 
     environment_id: str
@@ -29,8 +29,7 @@ class Place(NamedTuple):
     version: int
 
     def associated_data(self) -> bytes:
-        environment_id, record, field, version = self
-        return f"holdfast\0{environment_id}\0{record}\0{field}\0{version}".encode()
+        return f"holdfast\0{self.environment_id}\0{self.record}\0{self.field}\0{self.version}".encode()
 
 
 class Sealed:
