@@ -1,15 +1,16 @@
 """What one turn of the loop writes goes out joined, and nothing is lost by it: pipelining, closing, large replies."""
 
 import asyncio
+import select
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.api.dispatch import WHOLE
-from holdfast.cli.http_protocol import MOST_CORKED_BYTES
+from holdfast.cli.http_protocol import MOST_CORKED, MOST_CORKED_BYTES
 from holdfast.cli.serve import bind, uvicorn_config
 
 CHUNK = 40_000
@@ -145,3 +146,36 @@ async def test_whole_replies_to_pipelined_requests_keep_their_order_and_the_last
         old = await _over_a_socket(port, b"GET /w HTTP/1.0\r\n\r\n")
     assert [part.split(b"HTTP/1.1")[0].decode() for part in received.split(b"\r\n\r\n")[1:]] == paths
     assert old.endswith(b"\r\n\r\n/w")
+
+
+async def test_of_many_replies_made_in_one_turn_the_first_do_not_wait_for_the_last() -> None:
+    lines: list[socket.socket] = []
+    scopes: list[Scope] = []
+    all_came, arrived = asyncio.Event(), list[int]()
+
+    def answered() -> int:
+        return len(select.select(lines, [], [], 0)[0])
+
+    async def app(scope: Scope, receive: Receive, _send: Send) -> None:
+        while (await receive()).get("more_body", False):
+            pass
+        scopes.append(scope)
+        if len(scopes) < len(lines):
+            await all_came.wait()
+            return
+        for one in scopes:
+            assert one[WHOLE](one, b"content-length: 1\r\n", b"x")
+        arrived.append(answered())
+        all_came.set()
+
+    async with _served(app) as port:
+        with ExitStack() as stack:
+            for _ in range(2 * MOST_CORKED + 5):
+                lines.append(stack.enter_context(socket.create_connection(("127.0.0.1", port))))
+            for line in lines:
+                line.sendall(_get("/"))
+            async with asyncio.timeout(5):
+                await all_came.wait()
+                while answered() < len(lines):
+                    await asyncio.sleep(0.001)
+    assert arrived == [1 + 2 * MOST_CORKED], "one at once, then by so many"

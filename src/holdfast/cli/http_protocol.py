@@ -30,6 +30,8 @@ HEAD_SECONDS = 15.0
 line a minute, would be held for ever. HTTP/2 has as long for its preface."""
 MOST_CORKED_BYTES = 65_536
 """Held back in one turn of the loop at most; more is written at once, so that back-pressure is felt."""
+MOST_CORKED = 16
+"""Connections whose replies are held back: half of a usual batch. Who receives them can begin while others are made."""
 
 MOST_KNOWN_HEADS = 8
 """On a connection: the heads of one caller's requests differ in the length of the body."""
@@ -40,7 +42,8 @@ class _Turn:
     """What is written in one turn of a loop, to whomever: it goes out in one go when the turn is over.
 
     Replies come by the batch. Were each sent as soon as it is made, whoever receives them, and the database on its
-    core, would be woken and put to sleep again for each.
+    core, would be woken and put to sleep again for each. Were all sent at the end, a receiver on another core would
+    wait for work meanwhile: so they go by the `MOST_CORKED`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,10 +61,15 @@ class _Turn:
 
     def add(self, corked: "Corked") -> None:
         self.begin()
+        if len(self._corked) >= MOST_CORKED:
+            self._flush()
         self._corked.append(corked)
 
     def _end(self) -> None:
         self._is_begun = False
+        self._flush()
+
+    def _flush(self) -> None:
         corked, self._corked = self._corked, []
         for one in corked:
             one.flush()
@@ -71,11 +79,30 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary(
 
 
 class Corked:
-    """A transport whose writes wait for the end of the loop's turn, and go out as one. Closing writes them first."""
+    """What the protocols use of a transport, with writes that wait for the end of the loop's turn and go out as one.
+    Closing writes them first.
+
+    The transport's own methods stand here one by one: with a `__getattr__`, Python would look each attribute up slowly.
+    """
+
+    __slots__ = (
+        "_held",
+        "_size",
+        "_transport",
+        "_turn",
+        "abort",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+        "set_protocol",
+    )
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
-        self.is_closing = transport.is_closing
+        self.abort, self.is_closing = transport.abort, transport.is_closing
+        self.get_extra_info, self.set_protocol = transport.get_extra_info, transport.set_protocol
+        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
         turn = _turns.get(loop)
         if turn is None:
             turn = _turns[loop] = _Turn(loop)
@@ -107,9 +134,6 @@ class Corked:
     def close(self) -> None:
         self.flush()
         self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class _Head:
