@@ -63,7 +63,7 @@ def _gathered(reads: Sequence[Read], places: Sequence[int], name: str = "github"
     """Return an entry that tells of these reads, which are of one millisecond; `places` are their ids' last digits."""
     at = T0 + reads[0].ms / 1000
     told = [
-        [_account(read.number), _id(read.ms, place), f"user_{read.number}", f"req_{read.ms}_{place}"]
+        [_account(read.number), _id(read.ms, place), f"user_{read.number}", "" if place % 2 else f"req_{place}"]
         for read, place in zip(reads, places, strict=True)
     ]
     return Entry(
@@ -120,6 +120,16 @@ async def story(database: Database) -> list[Entry]:
     written.append(_alone(70, 0, 3, Action.ACCOUNT_CONNECTED))
     await _write(database, written)
     return sorted((one for entry in written for one in each(entry)), key=lambda one: one.id)
+
+
+def test_a_request_is_known_by_its_read_unless_it_has_an_id_of_its_own() -> None:
+    reads = [Read(4, number) for number in range(4)]
+    assert [one.request_id for one in each(_gathered(reads, [10, 11, 12, 13]))] == [
+        "req_10",
+        f"req_{_id(4, 11)}",
+        "req_12",
+        f"req_{_id(4, 13)}",
+    ]
 
 
 LOOKS = [

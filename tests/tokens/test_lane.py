@@ -60,16 +60,7 @@ class Door:
         ]
         if more.pop("hangs_up", False):
             messages = [{"type": "http.disconnect"}]
-        headers = [(b"authorization", b"Bearer " + self.key.encode()), (b"content-length", b"%d" % len(body))]
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": "POST",
-            "path": "",
-            "raw_path": PATH,
-            "query_string": b"",
-            "headers": headers,
-        }
+        scope = self.scope(body)
         scope.update(more)
         if offered:
             scope[WHOLE] = told.whole
@@ -79,6 +70,17 @@ class Door:
 
         await app(scope, receive, told.send)
         return told
+
+    def scope(self, body: bytes) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "path": "",
+            "raw_path": PATH,
+            "query_string": b"",
+            "headers": [(b"authorization", b"Bearer " + self.key.encode()), (b"content-length", b"%d" % len(body))],
+        }
 
     async def reads(self) -> int:
         entries = await self.house.entries(self.account)
@@ -248,6 +250,43 @@ async def test_a_revoked_key_is_refused_at_once(door: Door) -> None:
     assert await door.reads() == before
 
 
+async def test_a_reply_names_the_request_as_the_log_does(door: Door) -> None:
+    """Three that come together, and one by itself. One of the three has a warning, which takes a task."""
+    house, here = door.house, door.house.environment_id
+    connection = await house.holdfast.database.transact(lambda tx: house.connections.find(tx, here, "sandbox", "user"))
+    accounts = [door.account]
+    for _ in range(3):
+        owner = Owner.user("user_" + opaque(20))
+        accounts.append(await house.connect(connection, "read", "offline", owner=owner))
+    warned = replace(accounts[1], warning="the provider is away")
+    await house.holdfast.database.transact(lambda tx: store.save(tx, warned))
+    told, tasks = [Told() for _ in accounts], list[asyncio.Task[None]]()
+
+    def begin(number: int) -> None:
+        scope = door.scope(body := door.body(user_id=accounts[number].owner.user_id))
+        scope[WHOLE] = told[number].whole
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body}
+
+        def otherwise(app: Any) -> None:
+            tasks.append(asyncio.ensure_future(app({**scope, WHOLE: None}, receive, told[number].send)))
+
+        assert door.lane.wants(scope)
+        assert door.lane.begin(scope, body, otherwise)
+
+    async with asyncio.timeout(5):
+        for numbers in ((0, 1, 2), (3,)):
+            for number in numbers:
+                begin(number)
+            while not all(told[number].body for number in numbers):
+                await asyncio.sleep(0.01)
+    assert [one.by for one in told] == ["lane", "messages", "lane", "lane"]
+    for account, one in zip(accounts, told, strict=True):
+        reads = [entry for entry in await house.entries(account) if entry.action is Action.CREDENTIAL_READ]
+        assert one.headers[b"x-request-id"].decode() == reads[-1].request_id == f"req_{reads[-1].id}"
+
+
 async def test_a_read_that_cannot_be_answered_keeps_no_other_of_its_batch_waiting(door: Door) -> None:
     """The two are looked up together, and the first has an end that no ISO 8601 text can say."""
     fine = door.account
@@ -259,10 +298,8 @@ async def test_a_read_that_cannot_be_answered_keeps_no_other_of_its_batch_waitin
     await door.house.holdfast.database.transact(lambda tx: store.save(tx, replace(odd, expires_at=1e13)))
     told, left = Told(), list[Any]()
     for account in (odd, fine):
-        body = json.dumps({"user_id": account.owner.user_id}).encode()
-        headers = [(b"authorization", b"Bearer " + door.key.encode()), (b"content-length", b"%d" % len(body))]
-        scope: dict[str, Any] = {"type": "http", "method": "POST", "raw_path": PATH, "query_string": b""}
-        scope |= {"path": "", "headers": headers, WHOLE: told.whole}
+        body = door.body(user_id=account.owner.user_id)
+        scope = {**door.scope(body), WHOLE: told.whole}
         assert door.lane.wants(scope)
         assert door.lane.begin(scope, body, left.append)
     async with asyncio.timeout(5):

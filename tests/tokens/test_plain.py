@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from holdfast.access import Principal
@@ -34,7 +35,7 @@ class Plain:
 
     async def read(self, user: str, **more: Any) -> Live | None:
         ask = PlainAsk(self.key.environment_id, self.key.key_id, self.connection.name, user, None, "req_1")
-        return await self.reader.read(ask._replace(**more))
+        return await self.reader.read(msgspec.structs.replace(ask, **more))
 
     async def account(self, **changes: Any) -> Account:
         """An account of its own, as consent leaves it but for the changes."""
@@ -151,7 +152,7 @@ class _Counted:
         self.dialect = self._database.dialect
 
     async def direct(self, work: PlainReads) -> list[Found]:
-        self.sizes.append(len(work.reads))
+        self.sizes.append(len(work.users))
         return await self._database.direct(work)
 
 
@@ -389,22 +390,25 @@ async def test_what_was_read_in_a_batch_is_known_as_used(plain: Plain) -> None:
         assert await left(now + 60, limit) == [one.id for one in every]
 
 
-async def test_a_batch_through_several_doors_gives_each_their_own(plain: Plain) -> None:
+@pytest.mark.parametrize("names", [(), ("absent", "a/b"), ("\x1d", "\x1e\x1f")], ids=["", "absent", "odd"])
+async def test_a_batch_through_several_doors_gives_each_their_own(plain: Plain, names: tuple[str, ...]) -> None:
     house, accounts = plain.house, [await plain.account() for _ in range(6)]
     _, text = await house.holdfast.keys.create(house.environment_id, "another", Actor("operator"))
     other = await house.holdfast.keys.authenticate(text.reveal())
-    asks = [
+    asks: list[dict[str, Any]] = [
         {"user": one.owner.user_id, "key_id": (plain.key, other)[n % 2].key_id, "min_ttl": (None, 30.0, 1e9)[n % 3]}
         for n, one in enumerate(accounts)
     ]
+    asks += [{"user": "nobody", "name": name} for name in names]
     answers = await asyncio.gather(*(plain.read(**ask) for ask in asks))
-    for n, (account, live) in enumerate(zip(accounts, answers, strict=True)):
+    assert answers[len(accounts) :] == [None] * len(names)
+    for n, (account, live) in enumerate(zip(accounts, answers[: len(accounts)], strict=True)):
         assert (live is None) == (n % 3 == 2), "whose token does not live that long is left to another"
         assert [one.actor.id for one in await plain.reads(account)] == [(plain.key, other)[n % 2].key_id] * (n % 3 != 2)
         assert live is None or live.secret.reveal() == house.access_of(account)
 
 
-@pytest.mark.parametrize("odd", ['a"b', "a\\b", "tab\there", "\x1f", "ünï ☃ 😀", "],["], ids=ascii)
+@pytest.mark.parametrize("odd", ['a"b', "a\\b", "tab\there", "\x1d", "\x1e", "\x1f", "ünï ☃ 😀", "],["], ids=ascii)
 async def test_a_batch_with_odd_users_is_read_and_told_as_it_is(plain: Plain, odd: str) -> None:
     house = plain.house
     owners = [f"{odd}{opaque(8)}", f"plain{opaque(8)}"]

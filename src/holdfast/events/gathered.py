@@ -2,8 +2,8 @@
 
 An entry of its own costs a read more than all else that the database does for it, its hash and its place in the counts
 included. So reads of one batch by one key through one connection stand in one entry: what they share in its columns,
-what they do not in `data`: `count`, and under `reads` of each its account's id, its own, its user's
-and its request's. Whoever shows the log shows each of them (`each`).
+what they do not in `data`: `count`, and under `reads` of each its account's id, its own, its user's and its request's,
+which is empty where it is made of its own (`request_of`). Whoever shows the log shows each of them (`each`).
 
 `marks` are kept beside such an entry, to find the reads of one user among many: they say of most entries that it has
 none (a Bloom filter: three bits of 1024 to a user). They are no part of what is hashed.
@@ -43,6 +43,11 @@ def bits_of(user_id: str) -> tuple[int, int, int]:
     return said % MARKS, (said >> 10) % MARKS, (said >> 20) % MARKS
 
 
+def request_of(entry_id: str) -> str:
+    """Return the id of a request that is known by its read's."""
+    return "req_" + entry_id
+
+
 def is_marked(entry: Entry, marks: bytes | None) -> bool:
     """Tell whether the marks beside an entry are such that its reads are found by them; an ordinary one has none."""
     if not is_gathered(entry):
@@ -70,7 +75,7 @@ def each(entry: Entry) -> list[Entry]:
             account_id=account_id,
             connection_id=entry.connection_id,
             user_id=user_id,
-            request_id=request_id,
+            request_id=request_id or request_of(id_),
             data=data,
         )
         for account_id, id_, user_id, request_id in sorted(entry.data["reads"], key=itemgetter(1))

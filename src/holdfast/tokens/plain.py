@@ -9,7 +9,6 @@ read by `TokenReader`, which explains itself.
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +21,7 @@ from holdfast.providers.entry import Provider
 from holdfast.secret import Secret
 from holdfast.storage import Database
 from holdfast.storage.engine import is_unavailable
-from holdfast.tokens.store import Door, Found, PlainRead, PlainReads
+from holdfast.tokens.store import Door, Found, PlainReads
 from holdfast.tokens.turns.reading import Served
 from holdfast.vault import Place, Sealed, Vault
 from holdfast.vault.sealed import CannotOpen
@@ -39,7 +38,7 @@ MOST_SCOPES = 4096
 """Sets of scopes kept parsed. A deployment has as many as it has ways to consent: a handful per connection."""
 
 
-class PlainAsk(NamedTuple):
+class PlainAsk(msgspec.Struct, frozen=True, gc=False):
     """A user's read of the account that everybody sees, by a key that is believed: the read itself checks it."""
 
     environment_id: str
@@ -48,11 +47,12 @@ class PlainAsk(NamedTuple):
     user_id: str
     min_ttl: float | None
     request_id: str
+    """Empty for `begin` only: then the request is known by its read's entry (`events.gathered.request_of`)."""
     proxied: bool = False
     """Whether it is for a call through the proxy: then a connection that has rules for these has no plain read."""
 
 
-class Live(NamedTuple):
+class Live(msgspec.Struct, frozen=True, gc=False):
     """A token that was good when it left; the entry of its read is durable."""
 
     secret: Secret
@@ -204,20 +204,14 @@ class PlainReader:
 
     def _reads(self, asks: Sequence[PlainAsk]) -> PlainReads:
         now = self._clock.now()
-        entry_ids = ids.new_ids(len(asks), now)
         doors: dict[tuple[str, str, str, bool, float | None], int] = {}
-        reads = [
-            PlainRead(
-                doors.setdefault((environment_id, key_id, name, proxied, min_ttl), len(doors)),
-                user_id,
-                entry_id,
-                request_id,
-            )
-            for (environment_id, key_id, name, user_id, min_ttl, request_id, proxied), entry_id in zip(
-                asks, entry_ids, strict=True
-            )
+        through = [
+            doors.setdefault((ask.environment_id, ask.key_id, ask.name, ask.proxied, ask.min_ttl), len(doors))
+            for ask in asks
         ]
-        return PlainReads([Door(*door) for door in doors], reads, now, self._min_ttl)
+        users, requests = [ask.user_id for ask in asks], [ask.request_id for ask in asks]
+        entry_ids = ids.new_ids(len(asks), now)
+        return PlainReads([Door(*door) for door in doors], through, users, entry_ids, requests, now, self._min_ttl)
 
     def _scopes_of(self, slug: str, asked: str | None, granted: str, provider: Provider) -> tuple[list[str], list[str]]:
         """Return the granted and the missing scopes. Kept by their text, so what is kept cannot be out of date."""

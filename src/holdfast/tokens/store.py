@@ -8,14 +8,14 @@ holds it to `policy.decide`.
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
 
 from holdfast.accounts.expiry import MARGIN_SHARE
-from holdfast.events.gathered import marks_of, most_gathered
+from holdfast.events.gathered import marks_of, most_gathered, request_of
 from holdfast.ids import millisecond_of
 
 _TICKS = 4194304
@@ -87,21 +87,20 @@ WITH door AS MATERIALIZED (
     SELECT g.*, k.id AS key, c.id AS connection_id, c.provider_slug, c.scopes::text AS asked,
         CASE WHEN c.required_scopes::text <> '[]' THEN c.required_scopes::jsonb END AS required,
         '{{{{"connection":' || to_json(c.name)::text AS named, ',"method":' || to_json(c.method)::text AS method
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[], $5::float8[], $6::int8[], {{arrays}})
-        AS g({", ".join(_DOORS)}, before, {{columns}})
+    FROM {{doors}} AS g
     JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
     WHERE {_DOOR.format(ruleless="c.proxy_rules::text = '[]' AND c.approval_rules::text = '[]'")}
 ), found AS (
-    SELECT d.before, q.*, d.environment_id, d.key, d.provider_slug, d.asked, d.named, d.method, a.connection_id,
-        a.id AS account_id, a.credential_version, a.scopes::text AS granted, a.expires_at, a.warning, a.access,
-        a.updated_at, a.api_config::text = '{{{{}}}}' AS bare
+    SELECT {{logged}}, d.before, q.place, d.provider_slug, d.asked, a.connection_id, a.id AS account_id,
+        a.credential_version, a.scopes::text AS granted, a.expires_at, a.warning, a.access, a.updated_at,
+        a.api_config::text = '{{{{}}}}' AS bare
     FROM door AS d
     CROSS JOIN LATERAL {{each}}
     CROSS JOIN LATERAL (SELECT x.* FROM accounts AS x
         WHERE x.environment_id = d.environment_id AND x.connection_id = d.connection_id AND x.user_id = q.user_id
             AND x.organization_id = '' AND x.role = 'compatibility' LIMIT 1) AS a
-    WHERE {_PLAIN.format(now="$7::float8", asked="d.min_ttl", min_ttl="$8::float8")}
+    WHERE {_PLAIN.format(now="$1::float8", asked="d.min_ttl", min_ttl="$2::float8")}
         AND (d.required IS NULL OR a.scopes::jsonb @> d.required)
 ), logged AS (
     INSERT INTO entries ({_ENTRY}, marks)
@@ -111,33 +110,38 @@ SELECT before + place - 1, account_id, credential_version, provider_slug, asked,
     connection_id, updated_at, bare FROM found
 """  # noqa: S608
 _POSTGRES_EACH = _POSTGRES.format(
-    arrays="$9::int8[]",
-    columns="many",
+    doors=f"""(SELECT * FROM
+        unnest($3::text[], $4::text[], $5::text[], $6::bool[], $7::float8[], $8::int8[], $9::int8[])
+        AS u({", ".join(_DOORS)}, before, many))""",  # noqa: S608
+    logged="d.environment_id, d.key, d.named, d.method, q.user_id, q.entry_id, q.request_id",
     each="""(SELECT u.user_id, u.entry_id, u.request_id, u.place - d.before AS place
         FROM unnest($10::text[], $11::text[], $12::text[]) WITH ORDINALITY AS u(user_id, entry_id, request_id, place)
         WHERE u.place > d.before AND u.place <= d.before + d.many) AS q""",
-    entries="""SELECT environment_id, entry_id, $7::float8, 'credential.read', 'api_key', key, account_id,
+    entries="""SELECT environment_id, entry_id, $1::float8, 'credential.read', 'api_key', key, account_id,
         connection_id, user_id, '', request_id, (named || method || '}')::json, NULL
     FROM found""",
 )
-# `events.gathered` says what such an entry is. What is known of its reads comes in one text for each door, and is cut
-# here: asyncpg looks long at each item of an array, and PostgreSQL at each member of JSON. What follows an account's
-# id in the entry comes as it stands there.
+# `events.gathered` says what such an entry is. What is known of a batch comes in one text, and is cut here: asyncpg
+# looks long at an array and each of its items, and PostgreSQL at each member of JSON. What follows an account's id in
+# the entry comes as it stands there. OFFSET 0: a text is cut once, and not for each part that is used.
 _POSTGRES_GATHERED = _POSTGRES.format(
-    arrays="$9::text[], $10::text[], $11::text[]",
-    columns="users, ids, rest",
+    doors=r"""(SELECT p[1] AS environment_id, p[2] AS key_id, p[3] AS name, p[4]::bool AS proxied,
+        NULLIF(p[5], '')::float8 AS min_ttl, p[6]::int8 AS before, p[7] AS users, p[8] AS ids, p[9] AS rest
+        FROM (SELECT string_to_array(u.door, E'\x1e') AS p FROM unnest(string_to_array($3::text, E'\x1d')) AS u(door)
+            OFFSET 0) AS cut)""",
+    logged="q.rest",
     each=r"""unnest(string_to_array(d.users, E'\x1f'), string_to_array(d.rest, E'\x1f'))
         WITH ORDINALITY AS q(user_id, rest, place)""",
-    entries=r"""SELECT d.environment_id, (string_to_array(d.ids, E'\x1f'))[r.first], $7::float8, 'credential.read',
+    entries=r"""SELECT d.environment_id, (string_to_array(d.ids, E'\x1f'))[r.first], $1::float8, 'credential.read',
         'api_key', d.key, '', d.connection_id, '', '', '',
-        (d.named || ',"count":' || r.count || d.method || ',"reads":[' || r.reads || ']}')::json, $12::bytea
+        (d.named || ',"count":' || r.count || d.method || ',"reads":[' || r.reads || ']}')::json, $4::bytea
     FROM (SELECT before, count(*) AS count, min(place) AS first, string_agg('["' || account_id || rest, ',') AS reads
-        FROM found GROUP BY before, (place - 1) / $13::int8) AS r
+        FROM found GROUP BY before, (place - 1) / $5::int8) AS r
     JOIN door AS d USING (before)""",
 )
 _ACCOUNT_BYTES = len('["",') + 26
-_CUT = "\x1f"
-"""Between the parts of such a text. Whatever holds one has to be escaped in JSON, and so is not gathered."""
+_DOOR_ENDS, _PART_ENDS, _ITEM_ENDS = "\x1d", "\x1e", "\x1f"
+"""Where such a text is cut. Whatever holds one has to be escaped in JSON, and so is not gathered."""
 
 
 class Door(NamedTuple):
@@ -151,16 +155,7 @@ class Door(NamedTuple):
     min_ttl: float | None
 
 
-class PlainRead(NamedTuple):
-    """One read of a batch. `door` is a place in the batch's doors; `entry_id` and `request_id` go into its entry."""
-
-    door: int
-    user_id: str
-    entry_id: str
-    request_id: str
-
-
-class Found(NamedTuple):
+class Found(msgspec.Struct, gc=False):
     """A token that can leave as it is: its read's entry is written. Scopes are JSON, as they are stored."""
 
     place: int
@@ -176,24 +171,30 @@ class Found(NamedTuple):
     updated_at: float
     bare: bool
     """Whether the app keeps no `api_config` with the account."""
+    entry_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlainReads:
     """A batch of reads, the doors they come through, and their time.
 
-    Returns what was found, each with its place in the batch; a read that is not plain is absent, and leaves no entry.
+    Of each read: the place of its door, its user, its entry's id and its request's, which is empty where the request is
+    known by the entry's. Returns what was found, each with its place in the batch; a read that is not plain is absent,
+    and leaves no entry.
     """
 
     doors: Sequence[Door]
-    reads: Sequence[PlainRead]
+    through: Sequence[int]
+    users: Sequence[str]
+    entry_ids: Sequence[str]
+    request_ids: Sequence[str]
     now: float
     min_ttl: float
 
     def on_sqlite(self, raw: sqlite3.Connection) -> list[Found]:
         asked = {
             "doors": _json(self.doors),
-            "reads": _json([(read.door, read.user_id) for read in self.reads]),
+            "reads": _json(list(zip(self.through, self.users, strict=True))),
             "now": self.now,
             "min_ttl": self.min_ttl,
         }
@@ -201,6 +202,7 @@ class PlainReads:
         if not rows:
             return []
         data = [_json({"connection": door.name, "method": "oauth"}) for door in self.doors]
+        requests = self._requests()
         found, logged = [], []
         for (
             place,
@@ -216,58 +218,90 @@ class PlainReads:
             updated,
             bare,
         ) in rows:
-            read = self.reads[place]
-            environment_id, key_id, *_ = self.doors[read.door]
+            environment_id, key_id, *_ = self.doors[self.through[place]]
+            entry_id = self.entry_ids[place]
             logged.append(
                 (
                     environment_id,
-                    read.entry_id,
+                    entry_id,
                     key_id,
                     account_id,
                     connection_id,
-                    read.user_id,
-                    read.request_id,
-                    data[read.door],
+                    self.users[place],
+                    requests[place],
+                    data[self.through[place]],
                 )
             )
             expires_at = None if ends is None else ends / _TICKS
             sealed = bytes.fromhex(access)
             known = (account_id, version, provider, scopes, granted, expires_at, warning, sealed)
-            found.append(Found(place, *known, connection_id, updated / _TICKS, bare))
+            found.append(Found(place, *known, connection_id, updated / _TICKS, bare, entry_id))
         raw.execute(_SQLITE_LOG, {"now": self.now, "logged": _json(logged)})
         return found
 
     async def on_postgres(self, raw: Any) -> list[Found]:
-        reads, places, bounds = self._by_door()
-        doors = (*zip(*self.doors, strict=True), bounds[:-1], self.now, self.min_ttl)
-        _, users, ids, requests = zip(*reads, strict=True)
-        if self._can_be_gathered(users, requests):
-            rest = [f'","{id_}","{user}","{request}"]' for _, user, id_, request in reads]
-            texts = [[_CUT.join(one[start:end]) for start, end in pairwise(bounds)] for one in (users, ids, rest)]
-            size = sum(len(text.encode()) for text in texts[-1]) + _ACCOUNT_BYTES * len(reads)
-            rows = await raw.fetch(_POSTGRES_GATHERED, *doors, *texts, marks_of(users), most_gathered(len(reads), size))
+        places = None
+        if len(self.doors) > 1:  # those of one door next to each other
+            places = sorted(range(len(self.through)), key=self.through.__getitem__)
+            reads = self._in_order(places)
         else:
-            many = [end - start for start, end in pairwise(bounds)]
-            rows = await raw.fetch(_POSTGRES_EACH, *doors, many, users, ids, requests)
-        found = list(map(Found._make, rows))
-        return found if places is None else [item._replace(place=places[item.place]) for item in found]
+            reads = self
+        rows = await (reads._gathered(raw) if reads._can_be_gathered() else reads._each(raw))
+        found = [Found(*row) for row in rows]
+        for item in found:
+            item.entry_id = reads.entry_ids[item.place]
+            if places is not None:
+                item.place = places[item.place]
+        return found
 
-    def _by_door(self) -> tuple[Sequence[PlainRead], Sequence[int] | None, list[int]]:
-        """Return the reads, those of one door next to each other, what places they had (None = these), and where
-        those of each door begin, with the end."""
+    async def _gathered(self, raw: Any) -> Any:
+        rest = [
+            f'","{id_}","{user}","{request}"]'
+            for id_, user, request in zip(self.entry_ids, self.users, self.request_ids, strict=True)
+        ]
+        doors = []
+        for door, (start, end) in zip(self.doors, pairwise(self._bounds()), strict=True):
+            asked = "" if door.min_ttl is None else str(door.min_ttl)
+            known = door.environment_id, door.key_id, door.name, "t" if door.proxied else "f", asked, str(start)
+            lists = [_ITEM_ENDS.join(one[start:end]) for one in (self.users, self.entry_ids, rest)]
+            doors.append(_PART_ENDS.join((*known, *lists)))
+        most = most_gathered(len(rest), len("".join(rest).encode()) + _ACCOUNT_BYTES * len(rest))
+        given = _DOOR_ENDS.join(doors), marks_of(self.users), most
+        return await raw.fetch(_POSTGRES_GATHERED, self.now, self.min_ttl, *given)
+
+    async def _each(self, raw: Any) -> Any:
+        bounds = self._bounds()
+        many = [end - start for start, end in pairwise(bounds)]
+        doors = (*zip(*self.doors, strict=True), bounds[:-1], many)
+        reads = self.users, self.entry_ids, self._requests()
+        return await raw.fetch(_POSTGRES_EACH, self.now, self.min_ttl, *doors, *reads)
+
+    def _requests(self) -> list[str]:
+        return [given or request_of(id_) for given, id_ in zip(self.request_ids, self.entry_ids, strict=True)]
+
+    def _in_order(self, places: Sequence[int]) -> "PlainReads":
+        return replace(
+            self,
+            through=[self.through[place] for place in places],
+            users=[self.users[place] for place in places],
+            request_ids=[self.request_ids[place] for place in places],
+        )
+
+    def _bounds(self) -> list[int]:
+        """Return where the reads of each door begin, with the end."""
         if len(self.doors) == 1:
-            return self.reads, None, [0, len(self.reads)]
-        places = sorted(range(len(self.reads)), key=lambda place: self.reads[place].door)
-        counts = Counter(read.door for read in self.reads)
-        bounds = [0, *accumulate(counts[door] for door in range(len(self.doors)))]
-        return [self.reads[place] for place in places], places, bounds
+            return [0, len(self.through)]
+        counts = Counter(self.through)
+        return [0, *accumulate(counts[door] for door in range(len(self.doors)))]
 
-    def _can_be_gathered(self, users: Sequence[str], requests: Sequence[str]) -> bool:
+    def _can_be_gathered(self) -> bool:
         """Tell whether there are many, nothing of them has to be escaped, and their ids are of one millisecond, as
         whoever looks through the log trusts."""
-        first, last = self.reads[0], self.reads[-1]
-        of_one_time = first is not last and millisecond_of(first.entry_id) == millisecond_of(last.entry_id)
-        return of_one_time and b"\\" not in msgspec.json.encode((users, requests))
+        first, last = self.entry_ids[0], self.entry_ids[-1]
+        if first is last or millisecond_of(first) != millisecond_of(last):
+            return False
+        given = msgspec.json.encode(([door.name for door in self.doors], self.users, self.request_ids))
+        return given.find(b"\\") < 0
 
 
 def _json(value: Any) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast import ids, metrics, telemetry
@@ -21,6 +22,7 @@ from holdfast.api.workos.outputs import AccessToken, TokenReply
 from holdfast.api.workos.parts import Parts
 from holdfast.api.workos.warnings import warnings
 from holdfast.clock import iso
+from holdfast.events.gathered import request_of
 from holdfast.tokens import Live, PlainAsk
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class TokenLane:
         first = await receive()
         whole = first["type"] == "http.request" and not first.get("more_body", False)
         ask = _ask(first.get("body", b""), *scope[WANTED]) if whole else None
-        await self._finish(scope, receive, send, first, ask, self._plain.read)
+        await self._finish(scope, receive, send, first, None if ask is None else _known(ask), self._plain.read)
 
     def wants(self, scope: Scope) -> bool:
         """As `AtOnce.wants`, for this lane and the one beside it."""
@@ -94,7 +96,7 @@ class TokenLane:
         if ask is None:
             return False
         if self._plain.renews_first:  # that takes a task
-            self._leave(otherwise, ask, self._plain.read)
+            self._leave(otherwise, _known(ask), self._plain.read)
         else:
             self._plain.begin(ask, partial(self._reply, scope, otherwise, ask))
         return True
@@ -109,10 +111,10 @@ class TokenLane:
                 body = None
             if body is not None:
                 whole: Whole = scope[WHOLE]
-                if whole(scope, _HEADERS % (ask.request_id.encode(), len(body)), body):
+                if whole(scope, _HEADERS % (request_of(found.entry_id).encode(), len(body)), body):
                     metrics.REQUESTS.add(OPERATION, "200")
                     return
-        self._leave(otherwise, ask, partial(self._plain.ended, found=found))
+        self._leave(otherwise, _known(ask, found), partial(self._plain.ended, found=found))
 
     def _leave(self, otherwise: Callable[[ASGIApp], None], ask: PlainAsk, read: _Read) -> None:
         async def rest(scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,8 +177,9 @@ class TokenLane:
 
 
 def _ask(raw: bytes, key: "Principal", slug: str) -> PlainAsk | None:
-    """Return what is asked for, if it is well formed, and no more than a user and a minimum life."""
-    if b"\\u0000" in raw:
+    """Return what is asked for, if it is well formed, and no more than a user and a minimum life; without the id of
+    the request, which its read's entry gives it."""
+    if raw.find(b"\\u0000") >= 0:  # `in` takes it for a number first, and makes an error of that
         return None
     try:
         body = _decode(raw)
@@ -186,7 +189,12 @@ def _ask(raw: bytes, key: "Principal", slug: str) -> PlainAsk | None:
         return None
     if body.connection_owner == "organization":
         return None
-    return PlainAsk(key.environment_id, key.key_id, slug, body.user_id, body.min_ttl, "req_" + ids.new_id())
+    return PlainAsk(key.environment_id, key.key_id, slug, body.user_id, body.min_ttl, "")
+
+
+def _known(ask: PlainAsk, found: "Found | None" = None) -> PlainAsk:
+    """Return it with the request's id: made of its entry's, if it has one."""
+    return replace(ask, request_id=request_of(ids.new_id() if found is None else found.entry_id))
 
 
 def _again(first: Message, receive: Receive) -> Receive:
@@ -200,12 +208,11 @@ def _again(first: Message, receive: Receive) -> Receive:
 
 
 def _body(found: Live) -> bytes:
-    secret, expires_at, scopes, missing, _ = found[:5]
     token = AccessToken(
-        access_token=secret.reveal(),
-        expires_at=None if expires_at is None else iso(expires_at),
-        scopes=scopes,
-        missing_scopes=missing,
+        access_token=found.secret.reveal(),
+        expires_at=None if found.expires_at is None else iso(found.expires_at),
+        scopes=found.scopes,
+        missing_scopes=found.missing_scopes,
     )
     return _encode(TokenReply(active=True, access_token=token))
 
