@@ -12,6 +12,8 @@ from bench.plan import Failed, Figure, Plan
 from bench.processes import Postgres, Process, flags, postgres, started
 
 ENGINES = ("sqlite", "postgres")
+_WARMED_PER_SECOND = 15_000
+"""Reads, about: so many seconds the accounts are read for before anything is measured."""
 
 
 def run(plan: Plan, only: str = "") -> list[Figure]:
@@ -36,6 +38,7 @@ def _engine(plan: Plan, only: str, engine: str, database: Postgres | None) -> li
         url = database.fresh_database() if database else ""
         place = flags(database=url, data_dir=folder, accounts=plan.accounts)
         with started("bare") as bare, started("holdfast", *place) as server:
+            _warm(server, plan, database)
             for core, where, numbers in (
                 (SERVER_CORE, "one_core", plan.callers),
                 (LOAD_CORE, "own_core", plan.own_core_callers if database else ()),
@@ -47,6 +50,20 @@ def _engine(plan: Plan, only: str, engine: str, database: Postgres | None) -> li
                     if not only or only in name or only in grpc:
                         found += _figures(name, grpc, plan, callers, server, bare, database, core)
     return found
+
+
+def _warm(server: Process, plan: Plan, database: Postgres | None) -> None:
+    """Read about each account once: a server in use has them in its database's memory."""
+    measure(
+        server.port,
+        server.key,
+        callers=64,
+        seconds=plan.accounts / _WARMED_PER_SECOND,
+        accounts=plan.accounts,
+        server=[server.pid],
+        database=(lambda: database.pids(LOAD_CORE)) if database else None,
+        order="in_turn",
+    )
 
 
 def _figures(
