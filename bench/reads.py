@@ -4,6 +4,8 @@ the same read by gRPC, beside REST."""
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from statistics import median
 
 from bench.load import Measured, measure, measure_grpc
@@ -33,37 +35,34 @@ def run(plan: Plan, only: str = "") -> list[Figure]:
 
 
 def _engine(plan: Plan, only: str, engine: str, database: Postgres | None) -> list[Figure]:
+    wanted = []
+    for core, where, numbers in (
+        (SERVER_CORE, "one_core", plan.callers),
+        (LOAD_CORE, "own_core", plan.own_core_callers if database else ()),
+    ):
+        for callers in numbers:
+            name = f"token_reads_{engine}_c{callers}_{where}"
+            both = core == SERVER_CORE and callers in plan.grpc_callers and engine in plan.further_engines
+            grpc = name.replace("token", "grpc") if both else ""
+            if not only or only in name or only in grpc:
+                wanted.append((name, grpc, callers, core))
+    if not wanted:
+        return []
     found = []
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         url = database.fresh_database() if database else ""
         place = flags(database=url, data_dir=folder, accounts=plan.accounts)
         with started("bare") as bare, started("holdfast", *place) as server:
             _warm(server, plan, database)
-            for core, where, numbers in (
-                (SERVER_CORE, "one_core", plan.callers),
-                (LOAD_CORE, "own_core", plan.own_core_callers if database else ()),
-            ):
-                for callers in numbers:
-                    name = f"token_reads_{engine}_c{callers}_{where}"
-                    both = core == SERVER_CORE and callers in plan.grpc_callers and engine in plan.further_engines
-                    grpc = name.replace("token", "grpc") if both else ""
-                    if not only or only in name or only in grpc:
-                        found += _figures(name, grpc, plan, callers, server, bare, database, core)
+            for name, grpc, callers, core in wanted:
+                found += _figures(name, grpc, plan, callers, server, bare, database, core)
     return found
 
 
 def _warm(server: Process, plan: Plan, database: Postgres | None) -> None:
     """Read about each account once: a server in use has them in its database's memory."""
-    measure(
-        server.port,
-        server.key,
-        callers=64,
-        seconds=plan.accounts / _WARMED_PER_SECOND,
-        accounts=plan.accounts,
-        server=[server.pid],
-        database=(lambda: database.pids(LOAD_CORE)) if database else None,
-        order="in_turn",
-    )
+    seconds = plan.accounts / _WARMED_PER_SECOND
+    _run(partial(measure, order="in_turn"), server, replace(plan, seconds=seconds), 64, database, LOAD_CORE)
 
 
 def _figures(

@@ -408,6 +408,18 @@ async def test_a_batch_through_several_doors_gives_each_their_own(plain: Plain, 
         assert live is None or live.secret.reveal() == house.access_of(account)
 
 
+async def test_a_name_that_ends_a_batchs_text_and_goes_on_with_another_key_reads_nothing(plain: Plain) -> None:
+    """A batch goes to PostgreSQL as one text; the name is whatever stood in the caller's path."""
+    account = await plain.account()
+    _, text = await plain.house.holdfast.keys.create(plain.house.environment_id, "another", Actor("operator"))
+    other = await plain.house.holdfast.keys.authenticate(text.reveal())
+    ended = "\x1e".join(("absent", "f", "", "0", "nobody", "id", "rest"))
+    going_on = "\x1e".join((plain.key.environment_id, plain.key.key_id, plain.connection.name))
+    ask = plain.read(account.owner.user_id, key_id=other.key_id, name=f"{ended}\x1d{going_on}")
+    assert await asyncio.gather(ask, plain.read("nobody", key_id=other.key_id)) == [None, None]
+    assert await plain.reads(account) == []
+
+
 @pytest.mark.parametrize("odd", ['a"b', "a\\b", "tab\there", "\x1d", "\x1e", "\x1f", "ünï ☃ 😀", "],["], ids=ascii)
 async def test_a_batch_with_odd_users_is_read_and_told_as_it_is(plain: Plain, odd: str) -> None:
     house = plain.house

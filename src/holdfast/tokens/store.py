@@ -172,6 +172,7 @@ class Found(msgspec.Struct, gc=False):
     bare: bool
     """Whether the app keeps no `api_config` with the account."""
     entry_id: str = ""
+    """Its read's, of which the request's id is made where it has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +290,6 @@ class PlainReads:
 
     def _bounds(self) -> list[int]:
         """Return where the reads of each door begin, with the end."""
-        if len(self.doors) == 1:
-            return [0, len(self.through)]
         counts = Counter(self.through)
         return [0, *accumulate(counts[door] for door in range(len(self.doors)))]
 
