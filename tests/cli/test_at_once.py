@@ -2,12 +2,11 @@
 and has one answer."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from holdfast.api.dispatch import WHOLE, AtOnce
+from holdfast.api.dispatch import AtOnce, Begin, Exchange
 from holdfast.cli import http_protocol
 from tests.cli.test_corked import _over_a_socket, _served
 
@@ -18,21 +17,21 @@ class Quick:
     def __init__(self) -> None:
         self.begun: list[bytes] = []
 
-    def wants(self, scope: Scope) -> bool:
-        return bool(scope["method"] == "POST")
+    def wants(self, exchange: Exchange) -> Begin | None:
+        return self._begin if exchange.scope["method"] == "POST" else None
 
-    def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
+    def _begin(self, exchange: Exchange, body: bytes) -> bool:
         if body == b"declined":
             return False
         self.begun.append(body)
-        asyncio.get_running_loop().call_later(0.01, self._answer, scope, body, otherwise)
+        asyncio.get_running_loop().call_later(0.01, self._answer, exchange, body)
         return True
 
-    def _answer(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> None:
+    def _answer(self, exchange: Exchange, body: bytes) -> None:
         text = b"at once " + body
         head = b"content-length: %d\r\n" % len(text)
-        if body == b"otherwise" or not scope[WHOLE](scope, head, text):
-            otherwise(self)
+        if body == b"otherwise" or not exchange.whole(head, text):
+            exchange.otherwise(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", True

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from holdfast.api.dispatch import WHOLE
-from holdfast.cli.http_protocol import MOST_CORKED, MOST_CORKED_BYTES
+from holdfast.cli.corked import MOST_CORKED, MOST_CORKED_BYTES
 from holdfast.cli.serve import bind, uvicorn_config
 
 CHUNK = 40_000

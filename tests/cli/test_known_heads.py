@@ -1,12 +1,12 @@
 """A head that comes again on a connection is not parsed again, and means what it meant; whatever differs is parsed."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from holdfast.api.dispatch import WHOLE
+from holdfast.api.dispatch import WHOLE, Begin, Exchange
+from holdfast.cli import exchange as exchanges
 from holdfast.cli import http_protocol
 from holdfast.cli.http_protocol import MOST_KNOWN_HEADS, BoundedHttpProtocol
 from tests.cli.test_corked import _served
@@ -15,25 +15,28 @@ from tests.cli.test_corked import _served
 class Telling:
     """Takes every POST at once while `willing`; each answer tells the way, the path, a header and the body."""
 
-    def __init__(self) -> None:
-        self.willing = True
+    def __init__(self, *, curious: bool = False) -> None:
+        self.willing, self.curious = True, curious
 
-    def wants(self, scope: Scope) -> bool:
-        return self.willing and scope["method"] == "POST"
+    def wants(self, exchange: Exchange) -> Begin | None:
+        """Looks at the scope of a new head alone, unless it is `curious`."""
+        if self.curious or "method" not in exchange.kept:
+            exchange.kept["method"] = exchange.scope["method"]
+        return self.begin if self.willing and exchange.kept["method"] == "POST" else None
 
-    def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
+    def begin(self, exchange: Exchange, body: bytes) -> bool:
         if body == b"declined":
             return False
-        asyncio.get_running_loop().call_later(0.002, self._answer, scope, body, otherwise)
+        asyncio.get_running_loop().call_later(0.002, self._answer, exchange, body)
         return True
 
-    def _answer(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> None:
-        whole, pipelined = scope[WHOLE], scope[WHOLE].__self__.pipeline
-        if body == b"otherwise" or pipelined:
-            otherwise(self)
+    def _answer(self, exchange: Exchange, body: bytes) -> None:
+        if body == b"otherwise" or _line_of(exchange).pipeline:
+            exchange.otherwise(self)
             return
-        text = _told(scope, "at once", body)
-        assert whole(scope, b"content-length: %d\r\n" % len(text), text)
+        text = _told(exchange.scope, "at once", body)
+        assert exchange.whole(b"content-length: %d\r\n" % len(text), text)
+        assert not exchange.whole(b"content-length: 1\r\n", b"x"), "it is over"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", True
@@ -43,6 +46,11 @@ class Telling:
         text = _told(scope, "by a task", body)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})
         await send({"type": "http.response.body", "body": text})
+
+
+def _line_of(exchange: Exchange) -> BoundedHttpProtocol:
+    line: BoundedHttpProtocol = exchange.scope[WHOLE].__self__
+    return line
 
 
 def _told(scope: Scope, way: str, body: bytes) -> bytes:
@@ -81,7 +89,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     found: list[bytes] = []
     came_again = BoundedHttpProtocol._came_again
 
-    def counted(self: BoundedHttpProtocol, head: http_protocol._Head, body: bytes) -> bool:
+    def counted(self: BoundedHttpProtocol, head: exchanges.Head, body: bytes) -> bool:
         if not came_again(self, head, body):
             return False
         found.append(body)
@@ -112,6 +120,74 @@ async def test_another_name_path_or_length_is_another_head(known: list[bytes]) -
         assert await _ask(line, _post(b"y")) == "at once /a ada y"
         line[1].close()
     assert known == [b"y", b"y"]
+
+
+async def test_of_a_known_head_a_scope_is_made_for_whoever_looks_at_it(
+    known: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Scope] = []
+    scope_of = exchanges.Head.scope
+
+    def counted(self: exchanges.Head, line: BoundedHttpProtocol) -> Scope:
+        made.append(scope_of(self, line))
+        return made[-1]
+
+    class Blind(Telling):
+        def _answer(self, exchange: Exchange, body: bytes) -> None:
+            if body == b"blind":
+                assert exchange.whole(b"content-length: 5\r\n", b"blind")
+            else:
+                super()._answer(exchange, body)
+
+    monkeypatch.setattr(exchanges.Head, "scope", counted)
+    async with _served(Blind()) as port:
+        line = await asyncio.open_connection("127.0.0.1", port)
+        for number in range(3):
+            assert await _ask(line, _post(b"blind")) == "blind"
+            assert len(made) == number
+            assert await _ask(line, _post(b"looks")) == "at once /a ada looks"
+            assert len(made) == number + 1
+        line[1].close()
+    assert all(scope["client"] == made[0]["client"] for scope in made)
+
+
+async def test_connections_share_a_head_but_not_who_is_at_their_end(known: list[bytes]) -> None:
+    seen: list[tuple[object, object]] = []
+
+    class Watching(Telling):
+        def begin(self, exchange: Exchange, body: bytes) -> bool:
+            seen.append((exchange.scope["client"], exchange.kept))
+            return super().begin(exchange, body)
+
+    def shared() -> int:
+        return sum(len(one.heads) for one in exchanges._shared.values())
+
+    async with _served(Watching()) as port:
+        before, lines = shared(), [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        for line in lines * 3:
+            assert await _ask(line, _post(b"one")) == "at once /a ada one"
+        assert len(known) == 6
+        clients = [line[1].get_extra_info("sockname") for line in lines]
+        assert [client for client, _ in seen] == clients * 3
+        assert all(kept is seen[3][1] for _, kept in seen[3:])
+        assert shared() == before + 1
+        for line in lines:
+            assert shared() == before + 1
+            line[1].close()
+            await line[1].wait_closed()
+            await asyncio.sleep(0.01)
+        assert shared() == before, "nothing of a key is kept without a connection"
+
+
+@pytest.mark.parametrize("curious", [False, True])
+async def test_what_is_declined_by_the_curious_is_another_request_than_the_last(curious: bool) -> None:
+    """A connection's cycle serves one request after the other: what one leaves is nothing to the next."""
+    async with _served(Telling(curious=curious)) as port:
+        line = await asyncio.open_connection("127.0.0.1", port)
+        for body in (b"aaaaaaaa", b"declined", b"bbbbbbbb", b"otherwis", b"declined", b"cccccccc"):
+            way = "by a task" if body == b"declined" else "at once"
+            assert await _ask(line, _post(body)) == f"{way} /a ada {body.decode()}"
+        line[1].close()
 
 
 async def test_a_known_head_in_pieces_is_parsed(known: list[bytes]) -> None:
@@ -178,9 +254,9 @@ async def test_a_connection_knows_a_bounded_number_of_heads(known: list[bytes]) 
     telling = Telling()
     begin = telling.begin
 
-    def seen(scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
-        held.add(scope[WHOLE].__self__)
-        return begin(scope, body, otherwise)
+    def seen(exchange: Exchange, body: bytes) -> bool:
+        held.add(_line_of(exchange))
+        return begin(exchange, body)
 
     telling.begin = seen  # type: ignore[method-assign]
     async with _served(telling) as port:

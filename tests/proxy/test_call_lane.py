@@ -18,6 +18,7 @@ from holdfast.events import Action, Actor, Entry
 from holdfast.ids import opaque
 from holdfast.secret import Secret
 from tests.parts.capture import Behaviour, Capture, Captured, read_body, reply
+from tests.parts.offered import Offered
 from tests.parts.postgres import Postgres
 from tests.storage.engines import ENGINES
 from tests.tokens.house import House, house_on
@@ -94,13 +95,9 @@ class Shop:
 
         scope[WHOLE] = whole
         tasks = []
-        if (
-            not at_once
-            or not self.lane.wants(scope)
-            or not self.lane.begin(
-                scope, body, lambda app: tasks.append(asyncio.ensure_future(app(scope, receive, send)))
-            )
-        ):
+        offered = Offered(scope, whole, lambda app: tasks.append(asyncio.ensure_future(app(scope, receive, send))))
+        begin = self.lane.wants(offered) if at_once else None
+        if begin is None or not begin(offered, body):
             await self.app(scope, receive, send)
             return told
         while not done.done() and not (tasks and tasks[0].done()):

@@ -15,6 +15,7 @@ from holdfast.connections.clients import ClientInput
 from holdfast.errors import Conflict
 from holdfast.events import Action, Actor
 from holdfast.ids import opaque
+from tests.parts.offered import Offered
 from tests.tokens.house import House
 
 PATH = b"/data-integrations/sandbox/token"
@@ -26,9 +27,9 @@ class Told:
     def __init__(self) -> None:
         self.status, self.headers, self.body, self.by = 0, dict[bytes, bytes](), b"", ""
 
-    def whole(self, _scope: Any, headers: bytes, body: bytes) -> bool:
+    def whole(self, _scope: Any, headers: bytes, body: bytes, status: int = 200, /) -> bool:
         lines = [line.partition(b": ") for line in headers.split(b"\r\n") if line]
-        self.status, self.body, self.by = 200, body, "lane"
+        self.status, self.body, self.by = status, body, "lane"
         self.headers = {name: value for name, _, value in lines}
         return True
 
@@ -108,6 +109,11 @@ async def door(house: House) -> Door:
     _, key = await house.holdfast.keys.create(house.environment_id, "lane", Actor("operator"))
     await house.holdfast.keys.authenticate(key.reveal())
     return Door(house, key.reveal(), account)
+
+
+def _begun(door: Door, offered: Offered, body: bytes) -> bool:
+    begin = door.lane.wants(offered)
+    return begin is not None and begin(offered, body)
 
 
 async def both(door: Door, *parts: bytes, **more: Any) -> tuple[Told, Told, int]:
@@ -264,16 +270,14 @@ async def test_a_reply_names_the_request_as_the_log_does(door: Door) -> None:
 
     def begin(number: int) -> None:
         scope = door.scope(body := door.body(user_id=accounts[number].owner.user_id))
-        scope[WHOLE] = told[number].whole
 
         async def receive() -> Any:
             return {"type": "http.request", "body": body}
 
         def otherwise(app: Any) -> None:
-            tasks.append(asyncio.ensure_future(app({**scope, WHOLE: None}, receive, told[number].send)))
+            tasks.append(asyncio.ensure_future(app(scope, receive, told[number].send)))
 
-        assert door.lane.wants(scope)
-        assert door.lane.begin(scope, body, otherwise)
+        assert _begun(door, Offered(scope, told[number].whole, otherwise), body)
 
     async with asyncio.timeout(5):
         for numbers in ((0, 1, 2), (3,)):
@@ -299,9 +303,7 @@ async def test_a_read_that_cannot_be_answered_keeps_no_other_of_its_batch_waitin
     told, left = Told(), list[Any]()
     for account in (odd, fine):
         body = door.body(user_id=account.owner.user_id)
-        scope = {**door.scope(body), WHOLE: told.whole}
-        assert door.lane.wants(scope)
-        assert door.lane.begin(scope, body, left.append)
+        assert _begun(door, Offered(door.scope(body), told.whole, left.append), body)
     async with asyncio.timeout(5):
         while not told.by:
             await asyncio.sleep(0.01)

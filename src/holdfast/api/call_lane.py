@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from holdfast.api.dispatch import WHOLE, Whole
+from holdfast.api.dispatch import Begin, Exchange
 from holdfast.api.proxying import (
     COUNTED,
     MOST_KEPT_BODY,
@@ -20,12 +20,11 @@ from holdfast.api.proxying import (
     Body,
     Incoming,
     ProxyDoor,
+    Shape,
     Watch,
 )
 from holdfast.proxy import Answered, Begun, begin
 
-CALL = "holdfast.call.read"
-"""In a request's scope: the call and its shape, once `wants` has said yes, which it says once."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 """A HEAD's reply has no body, whatever its headers say: it goes the ordinary way."""
 
@@ -38,44 +37,42 @@ class CallLane:
         self._old: dict[Begun, Callable[[], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def wants(self, scope: Scope) -> bool:
-        """Tell whether it may be a frequent call by a key that is believed; such a request is counted."""
+    def wants(self, exchange: Exchange) -> Begin | None:
+        """As `AtOnce.wants`, of what may be a frequent call by a key that is believed; such a request is counted."""
+        scope = exchange.scope
         path = (scope.get("raw_path") or b"").decode("latin-1")
         shape = self._door.shape_of(path)
-        if shape is None or scope["method"] not in _METHODS or CALL in scope:
-            return False
+        if shape is None or scope["method"] not in _METHODS:
+            return None
         call = Incoming(scope, path, "")
         headers = call.headers
         # What is said twice, or announces more than a short body, is looked at in the ordinary way.
         if len(headers) != len(call.pairs) or b"transfer-encoding" in headers or b"upgrade" in headers:
-            return False
+            return None
         length = headers.get(b"content-length")
         if length is not None and not (length.isdigit() and len(length) < 6 and int(length) <= MOST_KEPT_BODY):
-            return False
+            return None
         authorization = headers.get(b"authorization", b"")
         if authorization[:7] not in (b"Bearer ", b"bearer ") or b"," in authorization:
-            return False
+            return None
         bearers = (authorization[7:].strip().decode("latin-1"),)
         principal = self._door.bearers.recall(bearers)
         if principal is None:
-            return False
+            return None
         wait = self._door.take(principal)
         scope[COUNTED] = principal.key_id, wait
         if wait is not None:
-            return False
+            return None
         call.principal, call.confirm = principal, partial(self._door.bearers.authenticate, bearers)
-        scope[CALL] = call, shape
-        return True
+        return partial(self._begin, call, shape)
 
-    def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
-        """As `AtOnce.begin`."""
-        call, shape = scope[CALL]
+    def _begin(self, call: Incoming, shape: Shape, exchange: Exchange, body: bytes) -> bool:
         call.request_id = self._door.next_id()
         try:
             asked = shape.read(call)
             if b"content-length" in call.headers:
                 asked = asked.bearing(body, len(body))
-            begun = begin(self._door.proxy, asked, partial(self._told, scope))
+            begun = begin(self._door.proxy, asked, partial(self._told, exchange, call, shape))
         except Exception:  # the ordinary way comes to the same, and says it
             return False
         if begun is None:
@@ -85,17 +82,17 @@ class CallLane:
             watch = Watch(Body(receive, is_read=True), 0.0)
             await self._door.forward(shape, asked, begun.rest(), watch, scope, send)
 
-        self._young[begun] = partial(otherwise, rest)
+        self._young[begun] = partial(exchange.otherwise, rest)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._look)
         return True
 
-    def _told(self, scope: Scope, begun: Begun) -> None:
+    def _told(self, exchange: Exchange, call: Incoming, shape: Shape, begun: Begun) -> None:
         """A call was answered, or needs more."""
         otherwise = self._young.pop(begun, None) or self._old.pop(begun)
         answered = begun.answered
         try:
-            is_sent = answered is not None and self._send(scope, answered)
+            is_sent = answered is not None and self._send(exchange, call, shape, answered)
         except Exception:  # the ordinary way may do better, and is heard of if not
             is_sent = False
         if answered is not None and is_sent:
@@ -103,18 +100,16 @@ class CallLane:
         else:
             otherwise()
 
-    def _send(self, scope: Scope, answered: Answered) -> bool:
+    def _send(self, exchange: Exchange, call: Incoming, shape: Shape, answered: Answered) -> bool:
         """Send a reply whole; tell whether it was."""
         if answered.status in (204, 304) or not 200 <= answered.status < 600:
             return False
-        call, shape = scope[CALL]
         body = answered.all()
         status = b"%d" % answered.status
         lines = [b"%b: %b\r\n" % pair for pair in answered.headers if pair[0] != b"content-length"]
         lines += [b"%b: %b\r\n" % (name, status) for name in shape.upstream_status]
         lines.append(_LAST % (call.request_id.encode(), len(body)))
-        whole: Whole = scope[WHOLE]
-        if not whole(scope, b"".join(lines), body, answered.status):
+        if not exchange.whole(b"".join(lines), body, answered.status):
             return False
         answered.received = len(body)
         return True

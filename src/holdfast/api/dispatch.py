@@ -31,10 +31,6 @@ WHOLE = "holdfast.whole"
 """In a request's scope, where the server offers it: sends a reply whole. Tells whether it did; if not, the reply goes
 the ordinary way."""
 
-KEPT = "holdfast.kept"
-"""In a request's scope, where the server offers it: a place for what follows from the bytes of the request's head and
-from nothing else. It is there again when the same head comes again on the same connection."""
-
 
 class Whole(Protocol):
     def __call__(self, scope: Scope, headers: bytes, body: bytes, status: int = 200, /) -> bool:
@@ -43,17 +39,40 @@ class Whole(Protocol):
         ...
 
 
+class Exchange(Protocol):
+    """A request that may be answered without a task, and its answer."""
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """A place for what follows from the bytes of the request's head and from nothing else. It is there again when
+        the same head comes again, on whatever connection."""
+        ...
+
+    @property
+    def scope(self) -> Scope:
+        """The request's. Where its head is known, it is made when it is first asked for."""
+        ...
+
+    def whole(self, headers: bytes, body: bytes, status: int = 200, /) -> bool:
+        """As `Whole`."""
+        ...
+
+    def otherwise(self, app: ASGIApp, /) -> None:
+        """Give the request, which still has its body, to an app in a task."""
+        ...
+
+
+Begin = Callable[[Exchange, bytes], bool]
+"""Takes a request with its body: later, calls its `whole` or, should that decline, its `otherwise`. False = nothing was
+begun, and the request goes the ordinary way."""
+
+
 @runtime_checkable
 class AtOnce(Protocol):
     """An app that answers some requests without a task for each: the server asks it when it has read a head."""
 
-    def wants(self, scope: Scope) -> bool:
-        """Tell whether to call `begin` with this request when its body is whole. Else it goes the ordinary way."""
-        ...
-
-    def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
-        """Take the request: later, call what WHOLE names in its scope or, should that decline, `otherwise` with an app
-        for the request, which still has its body. False = nothing was begun, and the request goes the ordinary way."""
+    def wants(self, exchange: Exchange) -> Begin | None:
+        """Return what to call when the request's body is whole. None: it goes the ordinary way."""
         ...
 
 

@@ -1,24 +1,21 @@
 """uvicorn's HTTP protocol with a bound on what a request may hold before its body: address and headers; and with what
-one turn of the loop writes joined; and with a way for an app to answer a request without a task of its own.
+one turn of the loop writes joined (`cli.corked`); and with a way for an app to answer a request without a task of its
+own (`cli.exchange`).
 
-httptools itself has no bound, so a caller without a key could fill the memory with one header that never ends. uvicorn
-writes a reply's head and body apart, and the second system call is a good part of what a small reply costs.
-
-Callers who keep a connection send the same head again and again. What a head means follows from its bytes alone, so
-one that was parsed and answered at once is known by them when it comes again, whole and between two requests.
+httptools itself has no bound, so a caller without a key could fill the memory with one header that never ends.
 """
 
 import asyncio
-from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from starlette.types import ASGIApp, Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from holdfast.api.dispatch import KEPT, WHOLE, AtOnce
+from holdfast.api.dispatch import WHOLE, AtOnce, Begin
+from holdfast.cli.corked import Corked
+from holdfast.cli.exchange import NO_SCOPE, Exchange, Head, shared_by
 
 MOST_HEAD_BYTES = 65_536
 """Twice what browsers and proxies allow. What arrives with the last of it is let through: the bound is on memory."""
@@ -28,148 +25,29 @@ race with their next request. https://docs.aws.amazon.com/elasticloadbalancing/l
 HEAD_SECONDS = 15.0
 """For a request's head: from its first bytes, and on a new connection from the start. What says nothing, or a header
 line a minute, would be held for ever. HTTP/2 has as long for its preface."""
-MOST_CORKED_BYTES = 65_536
-"""Held back in one turn of the loop at most; more is written at once, so that back-pressure is felt."""
-MOST_CORKED = 16
-"""Connections whose replies are held back: half of a usual batch. Who receives them can begin while others are made."""
-
 MOST_KNOWN_HEADS = 8
 """On a connection: the heads of one caller's requests differ in the length of the body."""
 LONGEST_KNOWN_HEAD = 4096
 
 
-class _Turn:
-    """What is written in one turn of a loop, to whomever: it goes out in one go when the turn is over.
-
-    Replies come by the batch. Were each sent as soon as it is made, whoever receives them, and the database on its
-    core, would be woken and put to sleep again for each. Were all sent at the end, a receiver on another core would
-    wait for work meanwhile: so they go by the `MOST_CORKED`.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._corked: list[Corked] = []
-        self._is_begun = False
-
-    def begin(self) -> bool:
-        """Tell whether nothing has been written in this turn yet."""
-        if self._is_begun:
-            return False
-        self._is_begun = True
-        self._loop.call_soon(self._end)
-        return True
-
-    def add(self, corked: "Corked") -> None:
-        self.begin()
-        if len(self._corked) >= MOST_CORKED:
-            self._flush()
-        self._corked.append(corked)
-
-    def _end(self) -> None:
-        self._is_begun = False
-        self._flush()
-
-    def _flush(self) -> None:
-        corked, self._corked = self._corked, []
-        for one in corked:
-            one.flush()
-
-
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
-
-
-class Corked:
-    """What the protocols use of a transport, with writes that wait for the end of the loop's turn and go out as one.
-    Closing writes them first.
-
-    The transport's own methods stand here one by one: with a `__getattr__`, Python would look each attribute up slowly.
-    """
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """Its own state is in slots: with it in uvicorn's dictionary as well, that would outgrow the thirty names that
+    instances share, and each connection would have a table of its own, six times as large."""
 
     __slots__ = (
+        "_at_once",
+        "_begun",
+        "_between",
+        "_head_bytes",
+        "_head_ends",
+        "_heads",
         "_held",
-        "_size",
-        "_transport",
-        "_turn",
-        "abort",
-        "get_extra_info",
-        "is_closing",
-        "pause_reading",
-        "resume_reading",
-        "set_protocol",
+        "_idle_since",
+        "_in_head",
+        "_shared",
+        "_spare",
+        "_timer",
     )
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self.abort, self.is_closing = transport.abort, transport.is_closing
-        self.get_extra_info, self.set_protocol = transport.get_extra_info, transport.set_protocol
-        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
-        turn = _turns.get(loop)
-        if turn is None:
-            turn = _turns[loop] = _Turn(loop)
-        self._turn = turn
-        self._held: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        if not self._held:
-            self._turn.add(self)
-        self._held.append(data)
-        self._size += len(data)
-        if self._size > MOST_CORKED_BYTES:
-            self.flush()
-
-    def write_whole(self, data: bytes) -> None:
-        """Write what nothing more belongs to: the first of a turn goes at once, and may well be the only one."""
-        if not self._held and self._turn.begin():
-            self._transport.write(data)
-        else:
-            self.write(data)
-
-    def flush(self) -> None:
-        if self._held:
-            data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
-            self._held, self._size = [], 0
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-
-class _Head:
-    """A head that was parsed on this connection: the scope it makes, the bytes of body that follow it, and what the app
-    keeps with it."""
-
-    __slots__ = ("_kept", "_scope", "length")
-
-    def __init__(self, scope: Scope, length: int) -> None:
-        self._scope = {name: value for name, value in scope.items() if not name.startswith("holdfast.")}
-        self._scope["headers"] = scope["headers"].copy()  # the request's own is the app's to change
-        self._kept: dict[str, Any] = {}
-        self.length = length
-
-    def scope(self, state: dict[str, Any]) -> Scope:
-        scope = self._scope.copy()
-        scope["headers"], scope["state"] = self._scope["headers"].copy(), state.copy()
-        scope[KEPT] = self._kept
-        return scope
-
-
-class BoundedHttpProtocol(HttpToolsProtocol):
-    _between = True
-    """Whether no request is partly read: the parser is where it began."""
-    _begun: Scope | None = None
-    """The scope of a request that the app took at once, out of the bytes that are being read."""
-    _timer: asyncio.TimerHandle | None = None
-    _idle_since: float | None = None
-    """By the loop's clock; None while a request is to be read or answered. What still comes of one that was answered
-    before it was whole is nobody's any more, and counts as nothing."""
-    _in_head = True
-    _head_bytes = 0
-    _default: tuple[object, bytes, bytes] = (None, b"", b"")
-    _head_ends: asyncio.TimerHandle | None = None
-    _held: RequestResponseCycle | None = None
-    """A request that waits for its body, to be given to `_at_once`."""
 
     def __init__(
         self,
@@ -181,8 +59,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         app: Any = self.app
         self._at_once: AtOnce | None = app if isinstance(app, AtOnce) else None
-        self._heads: dict[bytes, _Head] = {}
+        self._shared = shared_by(server_state)
+        self._heads: dict[bytes, Head] = {}
         self._spare: RequestResponseCycle | None = None
+        # Whether no request is partly read: the parser is where it began.
+        self._between = True
+        # A request that the app took at once, out of the bytes that are being read.
+        self._begun: Exchange | None = None
+        # By the loop's clock; None while a request is to be read or answered. What still comes of one that was answered
+        # before it was whole is nobody's any more, and counts as nothing.
+        self._idle_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head, self._head_bytes = True, 0
+        self._head_ends: asyncio.TimerHandle | None = None
+        # A request that waits for its body, and what then begins with it.
+        self._held: tuple[RequestResponseCycle, Exchange, Begin] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
@@ -221,53 +112,61 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif self._head_ends is None:
             self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
-    def _remember(self, scope: Scope, data: bytes) -> None:
+    def _remember(self, begun: Exchange, data: bytes) -> None:
         """Keep the head of a request that was these bytes and no others, its body as it is: not in chunks."""
         end = data.find(b"\r\n\r\n") + 4
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        length = next((value for name, value in begun.scope["headers"] if name == b"content-length"), b"")
         if end <= LONGEST_KNOWN_HEAD and length == b"%d" % (len(data) - end):
             if len(self._heads) >= MOST_KNOWN_HEADS:
                 self._heads.clear()
-            self._heads[data[:end]] = _Head(scope, len(data) - end)
+            head = self._shared.heads.get(data[:end])
+            if head is None:
+                head = Head(data[:end], begun.scope, len(data) - end, begun.kept)
+                self._shared.heads[head.raw] = head
+            self._heads[head.raw] = head
 
-    def _came_again(self, head: _Head, body: bytes) -> bool:
+    def _came_again(self, head: Head, body: bytes) -> bool:
         """Begin with a request whose head is known, as if it had been parsed. False = nothing was done: parse it."""
         cycle, app = self.cycle, self._at_once
         if app is None or not cycle.response_complete or self.pipeline or self.limit_concurrency is not None:
             return False
-        scope = head.scope(self.app_state)
-        scope[WHOLE] = self._send_whole
-        if not app.wants(scope):
+        spare = self._spare or self._made()
+        spare.scope = NO_SCOPE
+        exchange = Exchange(self, spare, head, body)
+        begin = app.wants(exchange)
+        if begin is None:
             return False
         self._idle_since = None
-        self.scope, self.headers = scope, scope["headers"]  # type: ignore[assignment]
-        self.cycle = self._cycle_for(scope, body)
-        if not app.begin(scope, body, partial(self._start_otherwise, self.cycle)):
-            self._start_otherwise(self.cycle, self.app)
+        spare.response_started = spare.response_complete = False
+        self.cycle = spare
+        if not begin(exchange, body):
+            exchange.otherwise(self.app)
         return True
 
-    def _cycle_for(self, scope: Scope, body: bytes) -> RequestResponseCycle:
-        """Return a cycle for a request that is whole: the last one anew, if no task ever had it."""
-        cycle = self._spare
-        if cycle is None:
-            cycle = self._spare = RequestResponseCycle(
-                scope=scope,  # type: ignore[arg-type]
-                transport=self.transport,
-                flow=self.flow,
-                logger=self.logger,
-                access_logger=self.access_logger,
-                access_log=self.access_log,
-                default_headers=self.server_state.default_headers,
-                message_event=asyncio.Event(),
-                expect_100_continue=False,
-                keep_alive=True,
-                on_response=self.on_response_complete,
-            )
-            cycle.message_event.set()
-        cycle.scope, cycle.default_headers = scope, self.server_state.default_headers  # type: ignore[assignment]
-        cycle.body, cycle.more_body = bytearray(body), False
-        cycle.response_started = cycle.response_complete = False
-        return cycle
+    def _made(self) -> RequestResponseCycle:
+        """Return a cycle for requests that are whole, one after the other, as long as no task ever has it."""
+        self._spare = RequestResponseCycle(
+            scope=NO_SCOPE,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        self._spare.message_event.set()
+        self._spare.more_body = False
+        return self._spare
+
+    def fill(self, cycle: RequestResponseCycle, scope: Scope, body: bytes) -> None:
+        """Give a cycle that was reused what only a task, or an app that looks closer, needs."""
+        scope[WHOLE] = self._send_whole
+        cycle.scope, cycle.body = scope, bytearray(body)  # type: ignore[assignment]
+        cycle.default_headers = self.server_state.default_headers
 
     # An idle connection is ended by one timer, which looks how long it has been idle, and not by one for each reply.
 
@@ -312,50 +211,50 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         A caller who waits to be told to go on, or a connection that ends with the reply, goes the ordinary way.
         """
         usual = cycle.keep_alive and cycle.more_body and not cycle.waiting_for_100_continue
-        scope: Any = cycle.scope
-        if usual and self._at_once is not None and app is self._at_once and self._at_once.wants(scope):
-            self._held = cycle
-            return
+        if usual and self._at_once is not None and app is self._at_once:
+            exchange = Exchange(self, cycle)
+            begin = self._at_once.wants(exchange)
+            if begin is not None:
+                self._held = cycle, exchange, begin
+                return
         super()._start_asgi_task(cycle, app)
 
-    def _start_otherwise(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+    def start_otherwise(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+        """Give a request that was begun to an app in a task."""
         if cycle is self._spare:
             self._spare = None
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _send_whole(self, scope: Scope, headers: bytes, body: bytes, status: int = 200) -> bool:
+        """As `dispatch.Whole`, for a request that a task has."""
+        return self.cycle.scope is scope and self.send_whole(self.cycle, headers, body, status)
+
+    def send_whole(self, cycle: RequestResponseCycle, headers: bytes, body: bytes, status: int) -> bool:
         """Send a reply with these header lines, which are to be trusted, in one piece: what uvicorn's `send` does
         with a head and a body. Leaves to it whatever is not as usual: a reply begun, pipelining, a connection to
         be closed or one that takes nothing just now."""
-        cycle = self.cycle
-        if cycle.scope is not scope or cycle.response_started or cycle.disconnected or not cycle.keep_alive:
+        if self.cycle is not cycle or cycle.response_started or cycle.disconnected or not cycle.keep_alive:
             return False
         if self.pipeline or self.flow.write_paused or cycle.access_log:
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        cycle.message_event.set()
+        if cycle is not self._spare:
+            cycle.message_event.set()
+        beginning = self._shared.beginning(status, self.server_state.default_headers)
         transport: Corked = self.transport  # type: ignore[assignment]
-        transport.write_whole(b"".join((self._status_line(status), headers, b"\r\n", body)))
+        transport.write_whole(b"".join((beginning, headers, b"\r\n", body)))
         cycle.on_response()
         return True
-
-    def _status_line(self, status: int) -> bytes:
-        """Return the status line and the server's own headers: a new list each second, for the date in it."""
-        default = self.server_state.default_headers
-        if self._default[0] is not default:
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in default)
-            self._default = default, STATUS_LINE[200] + lines, lines
-        return self._default[1] if status == 200 else STATUS_LINE[status] + self._default[2]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head, self._head_bytes, self._between = True, 0, True
         held, self._held = self._held, None
-        if held is not None and self._at_once is not None:
+        if held is not None:
+            cycle, exchange, begin = held
             # Its body stays where `receive` finds it, should the request go the ordinary way after all.
-            scope: Any = held.scope
-            if self._at_once.begin(scope, bytes(held.body), partial(self._start_otherwise, held)):
-                self._begun = scope
+            if begin(exchange, bytes(cycle.body)):
+                self._begun = exchange
             else:
-                super()._start_asgi_task(held, self.app)
+                super()._start_asgi_task(cycle, self.app)

@@ -9,7 +9,8 @@ from uvicorn.protocols.http.auto_zttp_impl import HTTP2_PREFACE, AutoZttpProtoco
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from uvicorn.server import ServerState
 
-from holdfast.cli.http_protocol import HEAD_SECONDS, BoundedHttpProtocol, Corked
+from holdfast.cli.corked import Corked
+from holdfast.cli.http_protocol import HEAD_SECONDS, BoundedHttpProtocol
 
 H2_IDLE_SECONDS = 1200
 """gRPC clients keep a channel open and idle: one pings every minute and lets go after 240 s, another looks after 15

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast import ids, metrics, telemetry
-from holdfast.api.dispatch import COUNTED, JSON_HEADERS, KEPT, WHOLE, AtOnce, Dispatcher, Whole
+from holdfast.api.dispatch import COUNTED, JSON_HEADERS, WHOLE, AtOnce, Begin, Dispatcher, Exchange, Whole
 from holdfast.api.workos.inputs import Vend
 from holdfast.api.workos.outputs import AccessToken, TokenReply
 from holdfast.api.workos.parts import Parts
@@ -34,8 +34,10 @@ MOST_PATHS = 1024
 """Paths remembered: as many as anybody has connections."""
 LONGEST_BODY = 4096
 """Bytes read before the key is checked."""
-WANTED = "holdfast.lane"
-"""In a request's scope: the key and the connection's name, once `wants` has said yes, which it says once."""
+SAID = "holdfast.lane"
+"""In what is kept with a head: the connection's name and the print of the key."""
+MET = "holdfast.met"
+"""In the scope of a request that has been here."""
 
 _Read = Callable[[PlainAsk], Awaitable[Live | None]]
 
@@ -58,50 +60,46 @@ class TokenLane:
         self._template = operations.template(OPERATION)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if WANTED in scope or not self._is_read(scope):
+        said = None if MET in scope else self._said(scope)
+        key = None if said is None else self._counted(said)
+        if said is None or key is None:
             await self._rest(scope, receive, send)
             return
+        _mark(scope, key.key_id)
         scope[telemetry.ROUTE] = self._template
         first = await receive()
         whole = first["type"] == "http.request" and not first.get("more_body", False)
-        ask = _ask(first.get("body", b""), *scope[WANTED]) if whole else None
+        ask = _ask(first.get("body", b""), key, said[0]) if whole else None
         await self._finish(scope, receive, send, first, None if ask is None else _known(ask), self._plain.read)
 
-    def wants(self, scope: Scope) -> bool:
+    def wants(self, exchange: Exchange) -> Begin | None:
         """As `AtOnce.wants`, for this lane and the one beside it."""
-        return self._is_read(scope) or (self._beside is not None and self._beside.wants(scope))
+        kept = exchange.kept
+        if SAID not in kept:
+            kept[SAID] = self._said(exchange.scope)
+        said: tuple[str, bytes] | None = kept[SAID]
+        key = None if said is None else self._counted(said)
+        if said is not None and key is not None:
+            return partial(self._begin, key, said[0])
+        return None if self._beside is None else self._beside.wants(exchange)
 
-    def _is_read(self, scope: Scope) -> bool:
-        """Tell whether it may be a plain token read by a key that is believed; such a request is counted."""
-        kept = scope.get(KEPT)
-        said = None if kept is None else kept.get(WANTED)
-        if said is None:
-            said = self._said(scope)
-            if said is None:
-                return False
-            if kept is not None:
-                kept[WANTED] = said
-        slug, printed = said
-        key = self._keys.recall_print(printed)
-        if key is None or self._limiter.take(key.key_id) is not None:
-            return False
-        scope[COUNTED], scope[WANTED] = key.key_id, (key, slug)
-        return True
+    def _counted(self, said: tuple[str, bytes]) -> "Principal | None":
+        """Return the key of what may be a plain token read, if it is believed; then the request is counted."""
+        key = self._keys.recall_print(said[1])
+        return None if key is None or self._limiter.take(key.key_id) is not None else key
 
-    def begin(self, scope: Scope, body: bytes, otherwise: Callable[[ASGIApp], None]) -> bool:
-        """As `AtOnce.begin`."""
-        if WANTED not in scope:
-            return self._beside is not None and self._beside.begin(scope, body, otherwise)
-        ask = _ask(body, *scope[WANTED])
+    def _begin(self, key: "Principal", slug: str, exchange: Exchange, body: bytes) -> bool:
+        ask = _ask(body, key, slug)
         if ask is None:
+            _mark(exchange.scope, key.key_id)
             return False
         if self._plain.renews_first:  # that takes a task
-            self._leave(otherwise, _known(ask), self._plain.read)
+            self._leave(exchange, _known(ask), self._plain.read)
         else:
-            self._plain.begin(ask, partial(self._reply, scope, otherwise, ask))
+            self._plain.begin(ask, partial(self._reply, exchange, ask))
         return True
 
-    def _reply(self, scope: Scope, otherwise: Callable[[ASGIApp], None], ask: PlainAsk, found: "Found | None") -> None:
+    def _reply(self, exchange: Exchange, ask: PlainAsk, found: "Found | None") -> None:
         """Answer a request that was begun. What takes longer, or goes wrong, is left to a task."""
         if found is not None:
             try:
@@ -109,18 +107,17 @@ class TokenLane:
                 body = _body(live) if live is not None and not live.warnings else None
             except Exception:  # whatever it is: the others of the batch wait for their answers
                 body = None
-            if body is not None:
-                whole: Whole = scope[WHOLE]
-                if whole(scope, _HEADERS % (request_of(found.entry_id).encode(), len(body)), body):
-                    metrics.REQUESTS.add(OPERATION, "200")
-                    return
-        self._leave(otherwise, _known(ask, found), partial(self._plain.ended, found=found))
+            if body is not None and exchange.whole(_HEADERS % (request_of(found.entry_id).encode(), len(body)), body):
+                metrics.REQUESTS.add(OPERATION, "200")
+                return
+        self._leave(exchange, _known(ask, found), partial(self._plain.ended, found=found))
 
-    def _leave(self, otherwise: Callable[[ASGIApp], None], ask: PlainAsk, read: _Read) -> None:
+    def _leave(self, exchange: Exchange, ask: PlainAsk, read: _Read) -> None:
         async def rest(scope: Scope, receive: Receive, send: Send) -> None:
             await self._finish(scope, receive, send, await receive(), ask, read)
 
-        otherwise(rest)
+        _mark(exchange.scope, ask.key_id)
+        exchange.otherwise(rest)
 
     async def _finish(
         self,
@@ -174,6 +171,11 @@ class TokenLane:
             return None
         token = authorization[7:].strip().decode("latin-1")
         return slug, self._keys.print_of(token)
+
+
+def _mark(scope: Scope, key_id: str) -> None:
+    """Note that the request has been here, and has been counted."""
+    scope[MET], scope[COUNTED] = True, key_id
 
 
 def _ask(raw: bytes, key: "Principal", slug: str) -> PlainAsk | None:
