@@ -17,27 +17,45 @@ from prometheus_client.registry import Collector, CollectorRegistry
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
+class Count:
+    """One counter, to be added to as it is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
 class Counts:
     """A counter for each combination of labels. Only this process's event loop adds to it."""
 
     def __init__(self, name: str, help: str, labels: Sequence[str]) -> None:
         self.name, self.help, self.labels = name, help, tuple(labels)
-        self._values: dict[tuple[str, ...], int] = {}
+        self._values: dict[tuple[str, ...], Count] = {}
+
+    def of(self, *labels: str) -> Count:
+        """Return the counter of these labels, for whoever adds to it often."""
+        found = self._values.get(labels)
+        if found is None:
+            found = self._values[labels] = Count()
+        return found
 
     def add(self, *labels: str, by: int = 1) -> None:
-        self._values[labels] = self._values.get(labels, 0) + by
+        self.of(*labels).value += by
 
     def value(self, *labels: str) -> int:
-        return self._values.get(labels, 0)
+        found = self._values.get(labels)
+        return 0 if found is None else found.value
 
     def values(self) -> list[tuple[dict[str, str], int]]:
         """Return each combination of labels and its count. Another thread may ask."""
-        return [(dict(zip(self.labels, labels, strict=True)), value) for labels, value in list(self._values.items())]
+        counts = list(self._values.items())
+        return [(dict(zip(self.labels, labels, strict=True)), count.value) for labels, count in counts]
 
     def metric(self) -> Metric:
         family = CounterMetricFamily(self.name, self.help, labels=self.labels)
-        for labels, value in list(self._values.items()):
-            family.add_metric(labels, value)
+        for labels, count in list(self._values.items()):
+            family.add_metric(labels, count.value)
         return family
 
 

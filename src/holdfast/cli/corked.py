@@ -79,29 +79,34 @@ class Corked:
         if turn is None:
             turn = _turns[loop] = _Turn(loop)
         self._turn = turn
-        self._held: list[bytes] = []
+        self._held: bytes | list[bytes] | None = None
         self._size = 0
 
     def write(self, data: bytes) -> None:
-        if not self._held:
+        held = self._held
+        if held is None:
             self._turn.add(self)
-        self._held.append(data)
+            self._held = data
+        elif isinstance(held, list):
+            held.append(data)
+        else:
+            self._held = [held, data]
         self._size += len(data)
         if self._size > MOST_CORKED_BYTES:
             self.flush()
 
     def write_whole(self, data: bytes) -> None:
         """Write what nothing more belongs to: the first of a turn goes at once, and may well be the only one."""
-        if not self._held and self._turn.begin():
+        if self._held is None and self._turn.begin():
             self._transport.write(data)
         else:
             self.write(data)
 
     def flush(self) -> None:
-        if self._held:
-            data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
-            self._held, self._size = [], 0
-            self._transport.write(data)
+        held = self._held
+        if held is not None:
+            self._held, self._size = None, 0
+            self._transport.write(b"".join(held) if isinstance(held, list) else held)
 
     def close(self) -> None:
         self.flush()

@@ -44,6 +44,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         "_held",
         "_idle_since",
         "_in_head",
+        "_last",
         "_shared",
         "_spare",
         "_timer",
@@ -61,6 +62,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._at_once: AtOnce | None = app if isinstance(app, AtOnce) else None
         self._shared = shared_by(server_state)
         self._heads: dict[bytes, Head] = {}
+        self._last: Head | None = None
         self._spare: RequestResponseCycle | None = None
         # Whether no request is partly read: the parser is where it began.
         self._between = True
@@ -84,6 +86,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_time()
         super().connection_lost(exc)
         self._heads.clear()
+        self._last = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -95,11 +98,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         whole = self._between
-        if whole and self._heads and not self._head_bytes:
-            end = data.find(b"\r\n\r\n") + 4
-            head = self._heads.get(data[:end])
-            if head is not None and len(data) == end + head.length and self._came_again(head, data[end:]):
-                return
+        if whole and not self._head_bytes:
+            head = self._last
+            if head is None or not data.startswith(head.raw):
+                head = self._heads.get(data[: data.find(b"\r\n\r\n") + 4])
+            if head is not None and len(data) == len(head.raw) + head.length:
+                self._last = head
+                if self._came_again(head, data[len(head.raw) :]):
+                    return
         self._head_bytes += len(data)  # set back below where a head ends within this data
         super().data_received(data)
         begun, self._begun = self._begun, None
@@ -119,6 +125,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if end <= LONGEST_KNOWN_HEAD and length == b"%d" % (len(data) - end):
             if len(self._heads) >= MOST_KNOWN_HEADS:
                 self._heads.clear()
+                self._last = None
             head = self._shared.heads.get(data[:end])
             if head is None:
                 head = Head(data[:end], begun.scope, len(data) - end, begun.kept)

@@ -35,12 +35,13 @@ MOST_PATHS = 1024
 LONGEST_BODY = 4096
 """Bytes read before the key is checked."""
 SAID = "holdfast.lane"
-"""In what is kept with a head: the connection's name and the print of the key."""
+"""In what is kept with a head: what it says, or None if it is no token read's."""
 MET = "holdfast.met"
 """In the scope of a request that has been here."""
 
 _Read = Callable[[PlainAsk], Awaitable[Live | None]]
 
+_answered = metrics.REQUESTS.of(OPERATION, "200")
 _decode = msgspec.json.Decoder(Vend).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -69,23 +70,25 @@ class TokenLane:
         scope[telemetry.ROUTE] = self._template
         first = await receive()
         whole = first["type"] == "http.request" and not first.get("more_body", False)
-        ask = _ask(first.get("body", b""), key, said[0]) if whole else None
+        ask = _ask(first.get("body", b""), key, said.slug) if whole else None
         await self._finish(scope, receive, send, first, None if ask is None else _known(ask), self._plain.read)
 
     def wants(self, exchange: Exchange) -> Begin | None:
         """As `AtOnce.wants`, for this lane and the one beside it."""
         kept = exchange.kept
-        if SAID not in kept:
-            kept[SAID] = self._said(exchange.scope)
-        said: tuple[str, bytes] | None = kept[SAID]
+        said: _Said | None = kept.get(SAID)
+        if said is None and SAID not in kept:
+            said = kept[SAID] = self._said(exchange.scope)
         key = None if said is None else self._counted(said)
-        if said is not None and key is not None:
-            return partial(self._begin, key, said[0])
-        return None if self._beside is None else self._beside.wants(exchange)
+        if said is None or key is None:
+            return None if self._beside is None else self._beside.wants(exchange)
+        if said.key is not key:
+            said.key, said.begin = key, partial(self._begin, key, said.slug)
+        return said.begin
 
-    def _counted(self, said: tuple[str, bytes]) -> "Principal | None":
+    def _counted(self, said: "_Said") -> "Principal | None":
         """Return the key of what may be a plain token read, if it is believed; then the request is counted."""
-        key = self._keys.recall_print(said[1])
+        key = self._keys.recall_print(said.printed)
         return None if key is None or self._limiter.take(key.key_id) is not None else key
 
     def _begin(self, key: "Principal", slug: str, exchange: Exchange, body: bytes) -> bool:
@@ -108,7 +111,7 @@ class TokenLane:
             except Exception:  # whatever it is: the others of the batch wait for their answers
                 body = None
             if body is not None and exchange.whole(_HEADERS % (request_of(found.entry_id).encode(), len(body)), body):
-                metrics.REQUESTS.add(OPERATION, "200")
+                _answered.value += 1
                 return
         self._leave(exchange, _known(ask, found), partial(self._plain.ended, found=found))
 
@@ -138,7 +141,7 @@ class TokenLane:
         if ask is None or found is None:
             await self._rest(scope, _again(first, receive), send)
             return
-        metrics.REQUESTS.add(OPERATION, "200")
+        _answered.value += 1
         await _answer(scope, send, ask.request_id, body, found.warnings)
 
     def _slug(self, scope: Scope) -> str | None:
@@ -153,9 +156,8 @@ class TokenLane:
                 self._slugs[path] = slug
         return slug
 
-    def _said(self, scope: Scope) -> tuple[str, bytes] | None:
-        """Return the connection's name and the print of the key, of a head that may be a plain token read's. Of a
-        header, the first counts."""
+    def _said(self, scope: Scope) -> "_Said | None":
+        """Return what a head says that may be a plain token read's. Of a header, the first counts."""
         slug = self._slug(scope)
         if slug is None:
             return None
@@ -170,7 +172,18 @@ class TokenLane:
         if not length.isdigit() or len(length) > 4 or int(length) > self._longest:
             return None
         token = authorization[7:].strip().decode("latin-1")
-        return slug, self._keys.print_of(token)
+        return _Said(slug, self._keys.print_of(token))
+
+
+class _Said:
+    """The connection's name and the print of the key; and of the key that was last believed, what begins a read."""
+
+    __slots__ = ("begin", "key", "printed", "slug")
+
+    def __init__(self, slug: str, printed: bytes) -> None:
+        self.slug, self.printed = slug, printed
+        self.key: Principal | None = None
+        self.begin: Begin | None = None
 
 
 def _mark(scope: Scope, key_id: str) -> None:
