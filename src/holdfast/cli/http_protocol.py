@@ -62,6 +62,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._at_once: AtOnce | None = app if isinstance(app, AtOnce) else None
         self._shared = shared_by(server_state)
         self._heads: dict[bytes, Head] = {}
+        # Of these the one that came last; None where none is known.
         self._last: Head | None = None
         self._spare: RequestResponseCycle | None = None
         # Whether no request is partly read: the parser is where it began.
@@ -98,9 +99,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         whole = self._between
-        if whole and not self._head_bytes:
-            head = self._last
-            if head is None or not data.startswith(head.raw):
+        head = self._last
+        if whole and head is not None and not self._head_bytes:
+            if not data.startswith(head.raw):
                 head = self._heads.get(data[: data.find(b"\r\n\r\n") + 4])
             if head is not None and len(data) == len(head.raw) + head.length:
                 self._last = head
@@ -125,12 +126,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if end <= LONGEST_KNOWN_HEAD and length == b"%d" % (len(data) - end):
             if len(self._heads) >= MOST_KNOWN_HEADS:
                 self._heads.clear()
-                self._last = None
             head = self._shared.heads.get(data[:end])
             if head is None:
                 head = Head(data[:end], begun.scope, len(data) - end, begun.kept)
                 self._shared.heads[head.raw] = head
-            self._heads[head.raw] = head
+            self._heads[head.raw] = self._last = head
 
     def _came_again(self, head: Head, body: bytes) -> bool:
         """Begin with a request whose head is known, as if it had been parsed. False = nothing was done: parse it."""
@@ -264,4 +264,4 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if begin(exchange, bytes(cycle.body)):
                 self._begun = exchange
             else:
-                super()._start_asgi_task(cycle, self.app)
+                exchange.otherwise(self.app)
