@@ -64,7 +64,7 @@ WITH door AS MATERIALIZED (
     CROSS JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     CROSS JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
     WHERE {_DOOR.format(ruleless="c.proxy_rules = '[]' AND c.approval_rules = '[]'")})
-SELECT json_group_array(json_array(q.place, a.id, a.credential_version, d.connection_id, d.provider_slug, d.scopes,
+SELECT json_group_array(json_array(q.place, d.connection_id, d.provider_slug, d.scopes, a.id, a.credential_version,
     a.scopes, CAST(a.expires_at * {_TICKS} AS INTEGER), a.warning, hex(a.access),
     CAST(a.updated_at * {_TICKS} AS INTEGER), json(CASE a.api_config WHEN '{{}}' THEN 'true' ELSE 'false' END)))
 FROM (SELECT key AS place, {_columns(_ASKED)} FROM json_each(:reads)) AS q
@@ -82,6 +82,18 @@ SELECT :now, 'credential.read', 'api_key', '', {_columns(_LOGGED)} FROM json_eac
 """  # noqa: S608
 
 # The account by LATERAL and LIMIT: it is one at most, and the planner must not read a small table through for it.
+# What is found comes in one row for a door, each column an array: PostgreSQL keeps what a statement that writes has
+# found until all is written, so that it forms each row three times.
+_KNOWN = {
+    "account_id": "a.id",
+    "credential_version": "a.credential_version",
+    "granted": "a.scopes::text",
+    "expires_at": "a.expires_at",
+    "warning": "a.warning",
+    "access": "a.access",
+    "updated_at": "a.updated_at",
+    "bare": "a.api_config::text = '{{}}'",
+}
 _POSTGRES = f"""
 WITH door AS MATERIALIZED (
     SELECT g.*, k.id AS key, c.id AS connection_id, c.provider_slug, c.scopes::text AS asked,
@@ -91,35 +103,38 @@ WITH door AS MATERIALIZED (
     JOIN api_keys AS k ON k.environment_id = g.environment_id AND k.id = g.key_id
     JOIN connections AS c ON c.environment_id = g.environment_id AND c.name = g.name
     WHERE {_DOOR.format(ruleless="c.proxy_rules::text = '[]' AND c.approval_rules::text = '[]'")}
-), found AS (
-    SELECT {{logged}}, d.before, q.place, d.provider_slug, d.asked, a.connection_id, a.id AS account_id,
-        a.credential_version, a.scopes::text AS granted, a.expires_at, a.warning, a.access, a.updated_at,
-        a.api_config::text = '{{{{}}}}' AS bare
+), found AS MATERIALIZED (
+    SELECT d.environment_id, d.key, d.before, d.connection_id, d.provider_slug, d.asked, {{said}}, f.*
     FROM door AS d
-    CROSS JOIN LATERAL {{each}}
-    CROSS JOIN LATERAL (SELECT x.* FROM accounts AS x
-        WHERE x.environment_id = d.environment_id AND x.connection_id = d.connection_id AND x.user_id = q.user_id
-            AND x.organization_id = '' AND x.role = 'compatibility' LIMIT 1) AS a
-    WHERE {_PLAIN.format(now="$1::float8", asked="d.min_ttl", min_ttl="$2::float8")}
-        AND (d.required IS NULL OR a.scopes::jsonb @> d.required)
+    CROSS JOIN LATERAL (
+        SELECT {{read}}, array_agg(q.place) AS place, {", ".join(f"array_agg(x.{name}) AS {name}" for name in _KNOWN)}
+        FROM {{each}}
+        CROSS JOIN LATERAL (SELECT {", ".join(f"{value} AS {name}" for name, value in _KNOWN.items())}
+            FROM accounts AS a
+            WHERE a.environment_id = d.environment_id AND a.connection_id = d.connection_id AND a.user_id = q.user_id
+                AND {_PLAIN.format(now="$1::float8", asked="d.min_ttl", min_ttl="$2::float8")}
+                AND (d.required IS NULL OR a.scopes::jsonb @> d.required)
+            LIMIT 1) AS x
+        HAVING count(*) > 0) AS f
 ), logged AS (
     INSERT INTO entries ({_ENTRY}, marks)
     {{entries}}
 )
-SELECT before + place - 1, account_id, credential_version, provider_slug, asked, granted, expires_at, warning, access,
-    connection_id, updated_at, bare FROM found
+SELECT before, connection_id, provider_slug, asked, place, {", ".join(_KNOWN)} FROM found
 """  # noqa: S608
 _POSTGRES_EACH = _POSTGRES.format(
     doors=f"""(SELECT * FROM
         unnest($3::text[], $4::text[], $5::text[], $6::bool[], $7::float8[], $8::int8[], $9::int8[])
         AS u({", ".join(_DOORS)}, before, many))""",  # noqa: S608
-    logged="d.environment_id, d.key, d.named, d.method, q.user_id, q.entry_id, q.request_id",
+    said="(d.named || d.method || '}')::json AS data",
+    read="array_agg(q.user_id) AS user_id, array_agg(q.entry_id) AS entry_id, array_agg(q.request_id) AS request_id",
     each="""(SELECT u.user_id, u.entry_id, u.request_id, u.place - d.before AS place
         FROM unnest($10::text[], $11::text[], $12::text[]) WITH ORDINALITY AS u(user_id, entry_id, request_id, place)
         WHERE u.place > d.before AND u.place <= d.before + d.many) AS q""",
-    entries="""SELECT environment_id, entry_id, $1::float8, 'credential.read', 'api_key', key, account_id,
-        connection_id, user_id, '', request_id, (named || method || '}')::json, NULL
-    FROM found""",
+    entries="""SELECT f.environment_id, e.id, $1::float8, 'credential.read', 'api_key', f.key, e.account_id,
+        f.connection_id, e.user_id, '', e.request_id, f.data, NULL
+    FROM found AS f
+    CROSS JOIN unnest(f.entry_id, f.account_id, f.user_id, f.request_id) AS e(id, account_id, user_id, request_id)""",
 )
 # `events.gathered` says what such an entry is. What is known of a batch comes in one text, and is cut here: asyncpg
 # looks long at an array and each of its items, and PostgreSQL at each member of JSON. What follows an account's id in
@@ -129,15 +144,14 @@ _POSTGRES_GATHERED = _POSTGRES.format(
         NULLIF(p[5], '')::float8 AS min_ttl, p[6]::int8 AS before, p[7] AS users, p[8] AS ids, p[9] AS rest
         FROM (SELECT string_to_array(u.door, E'\x1e') AS p FROM unnest(string_to_array($3::text, E'\x1d')) AS u(door)
             OFFSET 0) AS cut)""",
-    logged="q.rest",
+    said="d.named, d.method, d.ids",
+    read="""min(q.place) AS first, count(*) AS count, string_agg('["' || x.account_id || q.rest, ',') AS reads""",
     each=r"""unnest(string_to_array(d.users, E'\x1f'), string_to_array(d.rest, E'\x1f'))
-        WITH ORDINALITY AS q(user_id, rest, place)""",
-    entries=r"""SELECT d.environment_id, (string_to_array(d.ids, E'\x1f'))[r.first], $1::float8, 'credential.read',
-        'api_key', d.key, '', d.connection_id, '', '', '',
-        (d.named || ',"count":' || r.count || d.method || ',"reads":[' || r.reads || ']}')::json, $4::bytea
-    FROM (SELECT before, count(*) AS count, min(place) AS first, string_agg('["' || account_id || rest, ',') AS reads
-        FROM found GROUP BY before, (place - 1) / $5::int8) AS r
-    JOIN door AS d USING (before)""",
+            WITH ORDINALITY AS q(user_id, rest, place)""",
+    entries=r"""SELECT environment_id, split_part(ids, E'\x1f', first::int), $1::float8, 'credential.read', 'api_key',
+        key, '', connection_id, '', '', '',
+        (named || ',"count":' || count || method || ',"reads":[' || reads || ']}')::json, $4::bytea
+    FROM found""",
 )
 _ACCOUNT_BYTES = len('["",') + 26
 _DOOR_ENDS, _PART_ENDS, _ITEM_ENDS = "\x1d", "\x1e", "\x1f"
@@ -159,20 +173,20 @@ class Found(msgspec.Struct, gc=False):
     """A token that can leave as it is: its read's entry is written. Scopes are JSON, as they are stored."""
 
     place: int
-    account_id: str
-    credential_version: int
+    entry_id: str
+    """Its read's, of which the request's id is made where it has none of its own."""
+    connection_id: str
     provider_slug: str
     asked: str | None
+    account_id: str
+    credential_version: int
     granted: str
     expires_at: float | None
     warning: str | None
     access: bytes
-    connection_id: str
     updated_at: float
     bare: bool
     """Whether the app keeps no `api_config` with the account."""
-    entry_id: str = ""
-    """Its read's, of which the request's id is made where it has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,36 +221,26 @@ class PlainReads:
         found, logged = [], []
         for (
             place,
+            connection_id,
+            slug,
+            scopes,
             account_id,
             version,
-            connection_id,
-            provider,
-            scopes,
             granted,
             ends,
             warning,
             access,
-            updated,
+            renewed,
             bare,
         ) in rows:
-            environment_id, key_id, *_ = self.doors[self.through[place]]
+            at = self.through[place]
+            environment_id, key_id, *_ = self.doors[at]
             entry_id = self.entry_ids[place]
-            logged.append(
-                (
-                    environment_id,
-                    entry_id,
-                    key_id,
-                    account_id,
-                    connection_id,
-                    self.users[place],
-                    requests[place],
-                    data[self.through[place]],
-                )
-            )
+            whose = account_id, connection_id, self.users[place]
+            logged.append((environment_id, entry_id, key_id, *whose, requests[place], data[at]))
             expires_at = None if ends is None else ends / _TICKS
-            sealed = bytes.fromhex(access)
-            known = (account_id, version, provider, scopes, granted, expires_at, warning, sealed)
-            found.append(Found(place, *known, connection_id, updated / _TICKS, bare, entry_id))
+            known = account_id, version, granted, expires_at, warning, bytes.fromhex(access), renewed / _TICKS, bare
+            found.append(Found(place, entry_id, connection_id, slug, scopes, *known))
         raw.execute(_SQLITE_LOG, {"now": self.now, "logged": _json(logged)})
         return found
 
@@ -248,11 +252,13 @@ class PlainReads:
         else:
             reads = self
         rows = await (reads._gathered(raw) if reads._can_be_gathered() else reads._each(raw))
-        found = [Found(*row) for row in rows]
-        for item in found:
-            item.entry_id = reads.entry_ids[item.place]
-            if places is not None:
-                item.place = places[item.place]
+        found = []
+        for before, connection_id, provider_slug, asked, inside, *known in rows:
+            for place, one in zip(inside, zip(*known, strict=True), strict=True):
+                at = before + place - 1
+                entry_id = reads.entry_ids[at]
+                at = at if places is None else places[at]
+                found.append(Found(at, entry_id, connection_id, provider_slug, asked, *one))
         return found
 
     async def _gathered(self, raw: Any) -> Any:
@@ -260,14 +266,16 @@ class PlainReads:
             f'","{id_}","{user}","{request}"]'
             for id_, user, request in zip(self.entry_ids, self.users, self.request_ids, strict=True)
         ]
-        doors = []
-        for door, (start, end) in zip(self.doors, pairwise(self._bounds()), strict=True):
-            asked = "" if door.min_ttl is None else str(door.min_ttl)
-            known = door.environment_id, door.key_id, door.name, "t" if door.proxied else "f", asked, str(start)
-            lists = [_ITEM_ENDS.join(one[start:end]) for one in (self.users, self.entry_ids, rest)]
-            doors.append(_PART_ENDS.join((*known, *lists)))
         most = most_gathered(len(rest), len("".join(rest).encode()) + _ACCOUNT_BYTES * len(rest))
-        given = _DOOR_ENDS.join(doors), marks_of(self.users), most
+        doors = []
+        for door, (first, end) in zip(self.doors, pairwise(self._bounds()), strict=True):
+            asked = "" if door.min_ttl is None else str(door.min_ttl)
+            known = door.environment_id, door.key_id, door.name, "t" if door.proxied else "f", asked
+            for start in range(first, end, most):
+                part = slice(start, min(start + most, end))
+                lists = [_ITEM_ENDS.join(one[part]) for one in (self.users, self.entry_ids, rest)]
+                doors.append(_PART_ENDS.join((*known, str(start), *lists)))
+        given = _DOOR_ENDS.join(doors), marks_of(self.users)
         return await raw.fetch(_POSTGRES_GATHERED, self.now, self.min_ttl, *given)
 
     async def _each(self, raw: Any) -> Any:
