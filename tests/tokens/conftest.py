@@ -2,5 +2,6 @@
 
 from tests.storage.engines import database, database_url, environment_id, fresh_url
 from tests.tokens.house import built_house, house
+from tests.tokens.plain import plain
 
-__all__ = ["built_house", "database", "database_url", "environment_id", "fresh_url", "house"]
+__all__ = ["built_house", "database", "database_url", "environment_id", "fresh_url", "house", "plain"]

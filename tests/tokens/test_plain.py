@@ -5,72 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from holdfast.access import Principal
-from holdfast.accounts import Account, Owner, Status, store
-from holdfast.connections import Connection
-from holdfast.connections.changes import Changes, NewConnection
-from holdfast.connections.clients import ClientInput
-from holdfast.errors import Conflict, Unauthenticated
-from holdfast.events import Action, Actor, Entry
+from holdfast.accounts import Owner, Status, store
+from holdfast.connections.changes import Changes
+from holdfast.errors import Unauthenticated
+from holdfast.events import Actor
 from holdfast.events import store as log
 from holdfast.events.sealing import store as sealing
 from holdfast.events.sealing.seal import entry_hash
-from holdfast.ids import opaque
 from holdfast.storage import Connection as Tx
 from holdfast.storage.engine import open_database
 from holdfast.tokens import Inactive, Live, PlainAsk, PlainReader, Vended, policy
-from holdfast.tokens.store import Found, PlainReads
 from holdfast.vault.sealed import CannotOpen
 from tests.tokens.house import House, second_process
-
-
-class Plain:
-    """A house with a key, a connection to a provider of the catalogue (so to say), and the reader that is tested."""
-
-    def __init__(self, house: House, key: Principal, connection: Connection, reader: PlainReader) -> None:
-        self.house, self.key, self.connection, self.reader = house, key, connection, reader
-
-    async def read(self, user: str, **more: Any) -> Live | None:
-        ask = PlainAsk(self.key.environment_id, self.key.key_id, self.connection.name, user, None, "req_1")
-        return await self.reader.read(msgspec.structs.replace(ask, **more))
-
-    async def account(self, **changes: Any) -> Account:
-        """An account of its own, as consent leaves it but for the changes."""
-        made = await self.house.connect(self.connection, "read", "offline", owner=Owner.user("user_" + opaque(20)))
-        if changes:
-            await self.house.holdfast.database.transact(lambda tx: store.save(tx, replace(made, **changes)))
-        return await self.house.stored(made)
-
-    async def reads(self, account: Account) -> list[Entry]:
-        return [item for item in await self.house.entries(account) if item.action is Action.CREDENTIAL_READ]
-
-
-def _reader(house: House) -> PlainReader:
-    parts = house.holdfast
-    return PlainReader(parts.database, parts.vault, parts.clock, house.connections, min_ttl=parts.config.min_ttl)
-
-
-@pytest.fixture
-async def plain(house: House) -> Plain:
-    _, text = await house.holdfast.keys.create(house.environment_id, "plain", Actor("operator"))
-    key = await house.holdfast.keys.authenticate(text.reveal())
-    new = NewConnection(
-        provider_slug="sandbox",
-        client_supply="custom",
-        client=ClientInput(house.sandbox.client_id, house.sandbox.client_secret),
-        scopes=("read", "offline"),
-        enabled=True,
-    )
-    try:
-        connection = await house.connections.create(house.environment_id, new, Actor("operator"))
-    except Conflict:
-        changes = Changes(scopes=("read", "offline"), required_scopes=())
-        connection = await house.connections.update(house.environment_id, "sandbox", "user", changes, Actor("operator"))
-    return Plain(house, key, connection, _reader(house))
-
+from tests.tokens.plain import Plain
 
 NOW = 1_800_000_000.123456
 STATES: list[dict[str, Any]] = [
@@ -131,71 +80,6 @@ async def test_what_is_served_plainly_is_what_the_policy_serves_and_the_ordinary
     assert replace(one, id="", actor=two.actor) == replace(two, id="")
     assert one.actor == Actor("api_key", plain.key.key_id)
     assert one.id < two.id
-
-
-async def test_three_hundred_readers_at_once_leave_three_hundred_entries(plain: Plain) -> None:
-    accounts = [await plain.account() for _ in range(3)]
-    reads = [plain.read(accounts[number % 3].owner.user_id, request_id=f"req_{number}") for number in range(300)]
-    answers = await asyncio.gather(*reads)
-    for number, answer in enumerate(answers):
-        assert answer is not None
-        assert answer.secret.reveal() == plain.house.access_of(accounts[number % 3])
-    written = [entry.request_id for account in accounts for entry in await plain.reads(account)]
-    assert sorted(written) == sorted(f"req_{number}" for number in range(300))
-
-
-class _Counted:
-    """The house's database, and how many reads each batch brought there."""
-
-    def __init__(self, house: House) -> None:
-        self._database, self.sizes = house.holdfast.database, list[int]()
-        self.dialect = self._database.dialect
-
-    async def direct(self, work: PlainReads) -> list[Found]:
-        self.sizes.append(len(work.users))
-        return await self._database.direct(work)
-
-
-async def test_a_crowd_goes_in_two_equal_batches_of_which_the_database_has_one(plain: Plain) -> None:
-    user, parts = (await plain.account()).owner.user_id, plain.house.holdfast
-    database = _Counted(plain.house)
-    connections = plain.house.connections
-    plain.reader = PlainReader(database, parts.vault, parts.clock, connections, min_ttl=60)  # type: ignore[arg-type]
-
-    async def call() -> None:
-        for _ in range(10):
-            assert await plain.read(user)
-
-    early = [asyncio.create_task(call()) for _ in range(45)]
-    await asyncio.sleep(0.001)
-    await asyncio.gather(*early, *(call() for _ in range(3)))
-    assert sum(database.sizes) == 480
-    steady = database.sizes[4:-4]
-    if database.dialect == "postgresql":
-        assert max(steady) == 24, f"these would all wait for one batch: {steady}"
-        assert sorted(steady)[len(steady) // 2] > 20, f"a crowd falls apart: {steady}"
-    else:
-        assert max(steady) > 24, "one batch at a time is in SQLite, with all who wait"
-
-
-async def test_a_caller_who_hangs_up_takes_nobody_along(plain: Plain) -> None:
-    account = await plain.account()
-    tasks = [asyncio.ensure_future(plain.read(account.owner.user_id)) for _ in range(10)]
-    await asyncio.sleep(0)
-    tasks[0].cancel()
-    tasks[5].cancel()
-    done = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [isinstance(item, asyncio.CancelledError) for item in done] == [n in (0, 5) for n in range(10)]
-    assert all(isinstance(item, Live) for n, item in enumerate(done) if n not in (0, 5))
-    assert isinstance(await plain.read(account.owner.user_id), Live)
-
-
-async def test_a_read_that_the_database_cannot_take_fails_alone(plain: Plain) -> None:
-    account = await plain.account()
-    users = [account.owner.user_id, "a\x00b", account.owner.user_id, "lone \ud800", *[account.owner.user_id] * 5]
-    answers = await asyncio.gather(*(plain.read(user) for user in users))
-    assert [answer is not None for answer in answers] == [True, False, True, False, *[True] * 5]
-    assert len(await plain.reads(account)) == 7
 
 
 async def test_a_revoked_key_reads_nothing_more_not_even_one_that_was_revoked_elsewhere(plain: Plain) -> None:
@@ -337,100 +221,6 @@ async def test_the_entry_is_written_as_it_is_hashed(plain: Plain) -> None:
         assert (rows, [list(run.hashes) for run in runs]) == ([], [[entry_hash(read)]]), "it is hashed where it lies"
     else:
         assert [sealing.hashed(row).hash for row in rows] == [entry_hash(read)]
-
-
-async def test_reads_of_one_batch_stand_in_one_entry_that_is_hashed_as_it_lies(plain: Plain) -> None:
-    """On PostgreSQL; on SQLite each has its own."""
-    house, database = plain.house, plain.house.holdfast.database
-    accounts = [await plain.account() for _ in range(5)]
-    begin = (await database.transact(log.mark)).position
-    again = [*accounts, *accounts]
-    answers = await asyncio.gather(
-        *(plain.read(one.owner.user_id, request_id=f"req_{n}") for n, one in enumerate(again))
-    )
-    assert [live.secret.reveal() for live in answers if live] == [house.access_of(one) for one in again]
-    for number, account in enumerate(accounts):
-        found = await plain.reads(account)
-        assert sorted(one.request_id for one in found) == [f"req_{number}", f"req_{number + 5}"]
-        assert {one.user_id for one in found} == {account.owner.user_id}
-
-    end = (await database.transact(log.mark)).position
-    written = await database.transact(lambda tx: log.span(tx, begin, end, limit=100))
-    assert len(written) == (1 if database.dialect == "postgresql" else 10)
-    if database.dialect == "postgresql":
-        runs, rows = await database.transact(lambda tx: sealing.new(tx, begin, end))
-        assert (rows, [list(run.hashes) for run in runs]) == ([], [[entry_hash(written[0][1])]])
-
-
-async def test_what_was_read_in_a_batch_is_known_as_used(plain: Plain) -> None:
-    house = plain.house
-    used, unused = [await plain.account() for _ in range(4)], await plain.account()
-    house.clock.at += 61.5
-    assert all(await asyncio.gather(*(plain.read(one.owner.user_id) for one in used)))
-    every = [*used, unused]
-    listing = store.Listing(account_ids=[one.id for one in every])
-    page = await house.holdfast.bulk.page(house.environment_id, listing, limit=10)
-    now = house.clock.now()
-    assert page.last_uses == {one.id: now - now % 60 for one in used}
-
-    async def left(since: float, limit: int) -> list[str]:
-        """Return which of them nobody has used since, page by page."""
-        found: list[str] = []
-        while True:
-            after = found[-1] if found else ""
-            more = await house.holdfast.database.transact(
-                lambda tx, after=after: store.unused_since(tx, house.environment_id, since, after=after, limit=limit)  # type: ignore[misc]
-            )
-            found += [one.id for one in more]
-            if len(more) < limit:
-                return [one.id for one in every if one.id in found]
-
-    for limit in (1, 3, 1000):
-        assert await left(now - 1, limit) == [unused.id]
-        assert await left(now + 60, limit) == [one.id for one in every]
-
-
-@pytest.mark.parametrize("names", [(), ("absent", "a/b"), ("\x1d", "\x1e\x1f")], ids=["", "absent", "odd"])
-async def test_a_batch_through_several_doors_gives_each_their_own(plain: Plain, names: tuple[str, ...]) -> None:
-    house, accounts = plain.house, [await plain.account() for _ in range(6)]
-    _, text = await house.holdfast.keys.create(house.environment_id, "another", Actor("operator"))
-    other = await house.holdfast.keys.authenticate(text.reveal())
-    asks: list[dict[str, Any]] = [
-        {"user": one.owner.user_id, "key_id": (plain.key, other)[n % 2].key_id, "min_ttl": (None, 30.0, 1e9)[n % 3]}
-        for n, one in enumerate(accounts)
-    ]
-    asks += [{"user": "nobody", "name": name} for name in names]
-    answers = await asyncio.gather(*(plain.read(**ask) for ask in asks))
-    assert answers[len(accounts) :] == [None] * len(names)
-    for n, (account, live) in enumerate(zip(accounts, answers[: len(accounts)], strict=True)):
-        assert (live is None) == (n % 3 == 2), "whose token does not live that long is left to another"
-        assert [one.actor.id for one in await plain.reads(account)] == [(plain.key, other)[n % 2].key_id] * (n % 3 != 2)
-        assert live is None or live.secret.reveal() == house.access_of(account)
-
-
-async def test_a_name_that_ends_a_batchs_text_and_goes_on_with_another_key_reads_nothing(plain: Plain) -> None:
-    """A batch goes to PostgreSQL as one text; the name is whatever stood in the caller's path."""
-    account = await plain.account()
-    _, text = await plain.house.holdfast.keys.create(plain.house.environment_id, "another", Actor("operator"))
-    other = await plain.house.holdfast.keys.authenticate(text.reveal())
-    ended = "\x1e".join(("absent", "f", "", "0", "nobody", "id", "rest"))
-    going_on = "\x1e".join((plain.key.environment_id, plain.key.key_id, plain.connection.name))
-    ask = plain.read(account.owner.user_id, key_id=other.key_id, name=f"{ended}\x1d{going_on}")
-    assert await asyncio.gather(ask, plain.read("nobody", key_id=other.key_id)) == [None, None]
-    assert await plain.reads(account) == []
-
-
-@pytest.mark.parametrize("odd", ['a"b', "a\\b", "tab\there", "\x1d", "\x1e", "\x1f", "ünï ☃ 😀", "],["], ids=ascii)
-async def test_a_batch_with_odd_users_is_read_and_told_as_it_is(plain: Plain, odd: str) -> None:
-    house = plain.house
-    owners = [f"{odd}{opaque(8)}", f"plain{opaque(8)}"]
-    accounts = [await house.connect(plain.connection, "read", "offline", owner=Owner.user(one)) for one in owners]
-    answers = await asyncio.gather(*(plain.read(one) for one in [*owners, "nobody"]))
-    assert answers[2] is None
-    for account, live in zip(accounts, answers[:2], strict=True):
-        assert live is not None
-        assert live.secret.reveal() == house.access_of(account)
-        assert [one.user_id for one in await plain.reads(account)] == [account.owner.user_id]
 
 
 async def test_a_connection_with_rules_for_its_calls_has_no_plain_read_for_one(plain: Plain) -> None:

@@ -56,7 +56,9 @@ class InDoubt(Unavailable):
 
 class Database(Protocol):
     """A durable store. `transact` returns what `work` returned once that is committed, and raises what it raised;
-    `direct` does the same for the little work that cannot afford SQLAlchemy, and raises the driver's errors.
+    `direct` does the same for the little work that cannot afford SQLAlchemy, and raises the driver's errors. Either is
+    carried out although its caller be cancelled meanwhile; `shielded=False` is for one that never is: on PostgreSQL the
+    statement then leaves a turn of the loop earlier.
 
     A transaction whose connection breaks before its COMMIT is run again, so work may run more than once: whatever it
     makes anew each time is fine. One that breaks in its COMMIT raises InDoubt, and is not."""
@@ -65,7 +67,7 @@ class Database(Protocol):
 
     async def transact(self, work: Work[T]) -> T: ...
 
-    async def direct(self, work: DirectWork[T]) -> T: ...
+    async def direct(self, work: DirectWork[T], *, shielded: bool = True) -> T: ...
 
     async def close(self) -> None: ...
 
@@ -111,7 +113,7 @@ class SqliteDatabase:
         with telemetry.span("transaction", kind="client", nested=True, database="sqlite"):
             return await self._queue(_in_savepoint(work))
 
-    async def direct(self, work: DirectWork[T]) -> T:
+    async def direct(self, work: DirectWork[T], *, shielded: bool = True) -> T:
         return await self._queue(_in_raw_savepoint(work))
 
     async def _queue(self, run: Work[T]) -> T:

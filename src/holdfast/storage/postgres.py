@@ -93,8 +93,15 @@ class PostgresDatabase:
         with telemetry.span("transaction", kind="client", nested=True, database="postgresql"):
             return await self._finish(self._attempt(work))
 
-    async def direct(self, work: DirectWork[T]) -> T:
-        return await self._finish(self._directly(work))
+    async def direct(self, work: DirectWork[T], *, shielded: bool = True) -> T:
+        if shielded:
+            return await self._finish(self._directly(work))
+        task: Any = asyncio.current_task()
+        self._running.add(task)
+        try:
+            return await self._directly(work)
+        finally:
+            self._running.discard(task)
 
     async def _finish(self, attempt: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(attempt)

@@ -34,6 +34,9 @@ FEW_READS = 16
 """Not shared out among batches: so few are dearer in two halves than they gain by one being read meanwhile."""
 LENIENCE = 0.9
 """Of a batch's fair share, what is enough to go beside another: some of a crowd always come a little later."""
+TURNS_TO_LEAVE = 3
+"""Of the event loop, some 10 us each: one until a batch begins, one in which what has arrived on other sockets comes
+along, and one after which its statement is on its way."""
 MOST_SCOPES = 4096
 """Sets of scopes kept parsed. A deployment has as many as it has ways to consent: a handful per connection."""
 
@@ -150,15 +153,15 @@ class PlainReader:
         )
 
     def _begin_batch(self) -> bool:
-        """Begin one if it is worth it now. It leaves when whoever else has arrived in this turn of the loop waits as
-        well.
+        """Begin one if it is worth it now. It leaves when whoever else arrives in this turn of the loop and the next
+        waits as well.
 
         Beside a batch that is under way, only with a fair share of all who read: callers come back in the crowds they
         were answered in, and a batch of one beside a batch of the rest serves nobody. Who waits for more goes at the
         latest when that batch comes back."""
         if self._batches:
-            share = len(self._waiting) * self._most_batches
-            if len(self._batches) >= self._most_batches or share < self._crowd * LENIENCE:
+            share = min(MOST_READS, self._crowd / self._most_batches)
+            if len(self._batches) >= self._most_batches or len(self._waiting) < share * LENIENCE:
                 return False
         self._batches.add(asyncio.ensure_future(self._run()))
         return True
@@ -174,6 +177,7 @@ class PlainReader:
         return batch
 
     async def _run(self) -> None:
+        await asyncio.sleep(0)
         batch = self._next()
         try:
             try:
@@ -181,7 +185,8 @@ class PlainReader:
             finally:  # at once, not when the task is done: who arrives between the two would wait for nobody
                 self._batches.discard(asyncio.current_task())
             if self._waiting and self._begin_batch():
-                await asyncio.sleep(0)  # it leaves before these are answered: the database works meanwhile
+                for _ in range(TURNS_TO_LEAVE):  # before these are answered, so that the database works meanwhile
+                    await asyncio.sleep(0)
         finally:
             self._under_way -= len(batch)
         metrics.READS.add("ok", by=len(answers) - answers.count(None))
@@ -191,7 +196,7 @@ class PlainReader:
     async def _look(self, asks: Sequence[PlainAsk]) -> Sequence[Found | None]:
         """Look a batch up. If it fails and the database is there, one of it is to blame: find it by halving."""
         try:
-            found = await self._database.direct(self._reads(asks))
+            found = await self._database.direct(self._reads(asks), shielded=False)  # nobody cancels `_run`
         except Exception as error:  # whatever it is, the ordinary read meets it too and says what it is
             if len(asks) == 1 or is_unavailable(error):
                 return [None] * len(asks)
