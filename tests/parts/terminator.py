@@ -37,9 +37,11 @@ class Terminator:
         self.base_url = f"https://localhost:{self.port}"
         path, (command, changes) = home / kind, _fitted(kind, home, tls, self.port)
         text = configuration(kind)
-        for shown, real in {"127.0.0.1:8787": f"127.0.0.1:{upstream}", **changes}.items():
+        real = {"127.0.0.1:8787": f"127.0.0.1:{upstream}", **changes}
+        for shown in real:
             assert shown in text, f"the page's {kind} has no {shown!r}"
-            text = text.replace(shown, real)
+        # In one pass: what takes a place may look like another of them, as port 44327 does.
+        text = re.sub("|".join(map(re.escape, real)), lambda shown: real[shown[0]], text)
         path.write_text(text)
         env = {**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
         self._process = ServerProcess([str(program(kind)), *command, path], log_path=home / "log", cwd=home, env=env)

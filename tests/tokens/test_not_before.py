@@ -16,7 +16,7 @@ from holdfast.secret import Secret
 from holdfast.tokens import Gate, PlainAsk, PlainReader, Refreshed, Refresher, RenewingReader, RetryAt, TokenReader
 from holdfast.tokens.policy import too_early
 from tests.tokens.house import House
-from tests.tokens.test_plain import Plain, plain
+from tests.tokens.plain import Plain, plain
 
 __all__ = ["plain"]
 

@@ -14,7 +14,7 @@ from holdfast.events import Action, Actor
 from holdfast.tokens import Live, PlainAsk, Refreshed, RenewingReader
 from holdfast.tokens.turns import Reading
 from tests.tokens.house import House
-from tests.tokens.test_plain import Plain, plain
+from tests.tokens.plain import Plain, plain
 
 __all__ = ["plain"]
 
