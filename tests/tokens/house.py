@@ -23,8 +23,9 @@ from holdfast.cli.serve import bind, uvicorn_config
 from holdfast.clock import FrozenClock
 from holdfast.config import Config, with_address
 from holdfast.connections import ClientFactory, Connection, Connections, Effective
-from holdfast.connections.changes import NewConnection
+from holdfast.connections.changes import Changes, NewConnection
 from holdfast.connections.clients import ClientInput
+from holdfast.errors import Conflict
 from holdfast.events import Action, Actor, Entry
 from holdfast.events import store as log
 from holdfast.events.gathered import each
@@ -121,6 +122,21 @@ class House:
         issued = self.sandbox.redeem(code, _BACK, None)
         assert isinstance(issued, Issued)
         return issued
+
+    async def built_in_connection(self) -> Connection:
+        """Return the one connection to the sandbox as if the catalogue had it, as it was first made."""
+        new = NewConnection(
+            provider_slug="sandbox",
+            client_supply="custom",
+            client=ClientInput(self.sandbox.client_id, self.sandbox.client_secret),
+            scopes=("read", "offline"),
+            enabled=True,
+        )
+        try:
+            return await self.connections.create(self.environment_id, new, Actor("operator"))
+        except Conflict:
+            changes = Changes(scopes=("read", "offline"), required_scopes=())
+            return await self.connections.update(self.environment_id, "sandbox", "user", changes, Actor("operator"))
 
     async def connect(self, connection: Connection, *scopes: str, owner: Owner | None = None) -> Account:
         """Connect an account as consent leaves it."""

@@ -12,7 +12,7 @@ from holdfast.events.gathered import MOST_BYTES, each
 from holdfast.events.sealing import store as sealing
 from holdfast.events.sealing.seal import entry_hash
 from holdfast.ids import opaque
-from holdfast.tokens import Live, PlainAsk, PlainReader
+from holdfast.tokens import Live, PlainAsk
 from holdfast.tokens.plain import MOST_IN_FLIGHT, MOST_READS
 from holdfast.tokens.store import Found, PlainReads
 from tests.tokens.house import House
@@ -43,10 +43,8 @@ class _Counted:
 
 
 async def test_a_crowd_goes_in_two_equal_batches_of_which_the_database_has_one(plain: Plain) -> None:
-    user, parts = (await plain.account()).owner.user_id, plain.house.holdfast
-    database = _Counted(plain.house)
-    connections = plain.house.connections
-    plain.reader = PlainReader(database, parts.vault, parts.clock, connections, min_ttl=60)  # type: ignore[arg-type]
+    user, database = (await plain.account()).owner.user_id, _Counted(plain.house)
+    plain.reader = plain.reader_of(database)
 
     async def call() -> None:
         for _ in range(10):
@@ -108,11 +106,9 @@ class _Telling:
 
 
 async def test_the_next_batch_leaves_before_those_of_the_last_are_answered(plain: Plain) -> None:
-    user, parts = (await plain.account()).owner.user_id, plain.house.holdfast
-    told: list[str] = []
+    user, told = (await plain.account()).owner.user_id, list[str]()
     database = _Leaving(plain.house, told)
-    connections = plain.house.connections
-    reader = PlainReader(database, parts.vault, parts.clock, connections, min_ttl=60)  # type: ignore[arg-type]
+    reader = plain.reader_of(database)
     ask = PlainAsk(plain.key.environment_id, plain.key.key_id, plain.connection.name, user, None, "")
     batches = MOST_IN_FLIGHT[database.dialect]
     reads = (batches + 1) * MOST_READS

@@ -16,10 +16,8 @@ from holdfast.tokens.renewals.begin import Beginnings
 from holdfast.tokens.renewals.store import Begin, Door, Wanted
 from holdfast.tokens.turns import place_of
 from tests.tokens.house import House
-from tests.tokens.plain import Plain, plain
+from tests.tokens.plain import Plain
 from tests.tokens.test_plain import NOW, STATES
-
-__all__ = ["plain"]
 
 
 def _ask(plain: Plain, account: Account, min_ttl: float | None = None) -> PlainAsk:

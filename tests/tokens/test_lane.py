@@ -10,9 +10,6 @@ import pytest
 from holdfast.accounts import Account, Owner, store
 from holdfast.api.dispatch import WHOLE
 from holdfast.api.workos.lane import TokenLane
-from holdfast.connections.changes import Changes, NewConnection
-from holdfast.connections.clients import ClientInput
-from holdfast.errors import Conflict
 from holdfast.events import Action, Actor
 from holdfast.ids import opaque
 from tests.parts.offered import Offered
@@ -93,18 +90,7 @@ class Door:
 
 @pytest.fixture
 async def door(house: House) -> Door:
-    new = NewConnection(
-        provider_slug="sandbox",
-        client_supply="custom",
-        client=ClientInput(house.sandbox.client_id, house.sandbox.client_secret),
-        scopes=("read", "offline"),
-        enabled=True,
-    )
-    try:
-        connection = await house.connections.create(house.environment_id, new, Actor("operator"))
-    except Conflict:
-        changes = Changes(scopes=("read", "offline"), required_scopes=())
-        connection = await house.connections.update(house.environment_id, "sandbox", "user", changes, Actor("operator"))
+    connection = await house.built_in_connection()
     account = await house.connect(connection, "read", "offline", owner=Owner.user("user_" + opaque(20)))
     _, key = await house.holdfast.keys.create(house.environment_id, "lane", Actor("operator"))
     await house.holdfast.keys.authenticate(key.reveal())

@@ -16,9 +16,7 @@ from holdfast.secret import Secret
 from holdfast.tokens import Gate, PlainAsk, PlainReader, Refreshed, Refresher, RenewingReader, RetryAt, TokenReader
 from holdfast.tokens.policy import too_early
 from tests.tokens.house import House
-from tests.tokens.plain import Plain, plain
-
-__all__ = ["plain"]
+from tests.tokens.plain import Plain
 
 LATE = Lifetime(access=3600, rotation="each_use", reuse="whole_grant_dead", refresh_not_before=30)
 WORD = "renews a token in the last 30 seconds of its life and not before"

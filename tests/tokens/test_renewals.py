@@ -14,9 +14,7 @@ from holdfast.events import Action, Actor
 from holdfast.tokens import Live, PlainAsk, Refreshed, RenewingReader
 from holdfast.tokens.turns import Reading
 from tests.tokens.house import House
-from tests.tokens.plain import Plain, plain
-
-__all__ = ["plain"]
+from tests.tokens.plain import Plain
 
 
 def _reader(plain: Plain) -> RenewingReader:

@@ -177,7 +177,7 @@ class PlainReader:
         return batch
 
     async def _run(self) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # what arrives in this turn comes along
         batch = self._next()
         try:
             try:

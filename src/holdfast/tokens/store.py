@@ -207,13 +207,13 @@ class PlainReads:
     min_ttl: float
 
     def on_sqlite(self, raw: sqlite3.Connection) -> list[Found]:
-        asked = {
+        given = {
             "doors": _json(self.doors),
             "reads": _json(list(zip(self.through, self.users, strict=True))),
             "now": self.now,
             "min_ttl": self.min_ttl,
         }
-        rows = msgspec.json.decode(raw.execute(_SQLITE_READ, asked).fetchone()[0])
+        rows = msgspec.json.decode(raw.execute(_SQLITE_READ, given).fetchone()[0])
         if not rows:
             return []
         data = [_json({"connection": door.name, "method": "oauth"}) for door in self.doors]
@@ -222,15 +222,15 @@ class PlainReads:
         for (
             place,
             connection_id,
-            slug,
-            scopes,
+            provider_slug,
+            asked,
             account_id,
             version,
             granted,
             ends,
             warning,
             access,
-            renewed,
+            updated,
             bare,
         ) in rows:
             at = self.through[place]
@@ -239,8 +239,8 @@ class PlainReads:
             whose = account_id, connection_id, self.users[place]
             logged.append((environment_id, entry_id, key_id, *whose, requests[place], data[at]))
             expires_at = None if ends is None else ends / _TICKS
-            known = account_id, version, granted, expires_at, warning, bytes.fromhex(access), renewed / _TICKS, bare
-            found.append(Found(place, entry_id, connection_id, slug, scopes, *known))
+            known = account_id, version, granted, expires_at, warning, bytes.fromhex(access), updated / _TICKS, bare
+            found.append(Found(place, entry_id, connection_id, provider_slug, asked, *known))
         raw.execute(_SQLITE_LOG, {"now": self.now, "logged": _json(logged)})
         return found
 
