@@ -231,6 +231,22 @@ async def test_known_heads_in_a_row_and_while_one_is_answered_keep_their_order(k
     assert b"a" in known
 
 
+async def test_the_next_request_has_its_body_though_the_one_before_went_by_a_task_meanwhile(known: list[bytes]) -> None:
+    """A cycle is made for the one before while the next one's stands there already, and waits for the rest of it."""
+    async with _served(Telling()) as port:
+        line = await asyncio.open_connection("127.0.0.1", port)
+        assert await _ask(line, _post(b"a")) == "at once /a ada a"
+        next_one = _post(b"the rest")
+        line[1].write(_post(b"b"))
+        await asyncio.sleep(0.001)
+        line[1].write(next_one[:-4])
+        assert (await _answer(line[0])) == "by a task /a ada b"
+        line[1].write(next_one[-4:])
+        assert (await _answer(line[0])).endswith("the rest")
+        line[1].close()
+    assert known == [b"b"]
+
+
 async def test_what_is_declined_or_answered_otherwise_goes_by_a_task_with_its_body(known: list[bytes]) -> None:
     telling = Telling()
     async with _served(telling) as port:

@@ -21,24 +21,22 @@ class _Turn:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._corked: list[Corked] = []
-        self._is_begun = False
+        self.is_begun = False
+        """Whether anything has been written in this turn."""
 
-    def begin(self) -> bool:
-        """Tell whether nothing has been written in this turn yet."""
-        if self._is_begun:
-            return False
-        self._is_begun = True
+    def begin(self) -> None:
+        self.is_begun = True
         self._loop.call_soon(self._end)
-        return True
 
     def add(self, corked: "Corked") -> None:
-        self.begin()
+        if not self.is_begun:
+            self.begin()
         if len(self._corked) >= MOST_CORKED:
             self._flush()
         self._corked.append(corked)
 
     def _end(self) -> None:
-        self._is_begun = False
+        self.is_begun = False
         self._flush()
 
     def _flush(self) -> None:
@@ -97,10 +95,15 @@ class Corked:
 
     def write_whole(self, data: bytes) -> None:
         """Write what nothing more belongs to: the first of a turn goes at once, and may well be the only one."""
-        if self._held is None and self._turn.begin():
-            self._transport.write(data)
-        else:
+        turn = self._turn
+        if self._held is not None or len(data) > MOST_CORKED_BYTES:
             self.write(data)
+        elif turn.is_begun:
+            self._held, self._size = data, len(data)
+            turn.add(self)
+        else:
+            turn.begin()
+            self._transport.write(data)
 
     def flush(self) -> None:
         held = self._held

@@ -5,12 +5,15 @@ that was parsed and answered at once is known when it comes again, whole and bet
 many connections it is one object for all of them: the processor's caches hold it, and not sixty copies in turn.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+import msgspec
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from holdfast.api.dispatch import WHOLE
 
 if TYPE_CHECKING:
     from holdfast.cli.http_protocol import BoundedHttpProtocol
@@ -31,6 +34,7 @@ class Head:
         scope = self._scope.copy()
         scope["headers"], scope["state"] = self._scope["headers"].copy(), line.app_state.copy()
         scope["server"], scope["client"], scope["scheme"] = line.server, line.client, line.scheme
+        scope[WHOLE] = line.send_whole_of
         return scope
 
 
@@ -39,14 +43,16 @@ class Shared:
 
     def __init__(self) -> None:
         self.heads: WeakValueDictionary[bytes, Head] = WeakValueDictionary()
-        self._default: tuple[object, bytes, bytes] = (None, b"", b"")
+        self.default: object = None
+        """The server's own headers, and what begins a usual reply with these."""
+        self.usual = self._lines = b""
 
     def beginning(self, status: int, default: list[tuple[bytes, bytes]]) -> bytes:
         """Return the status line and the server's own headers: a new list each second, for the date in it."""
-        if self._default[0] is not default:
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in default)
-            self._default = default, STATUS_LINE[200] + lines, lines
-        return self._default[1] if status == 200 else STATUS_LINE[status] + self._default[2]
+        if self.default is not default:
+            self._lines = b"".join(name + b": " + value + b"\r\n" for name, value in default)
+            self.default, self.usual = default, STATUS_LINE[200] + self._lines
+        return self.usual if status == 200 else STATUS_LINE[status] + self._lines
 
 
 _shared: WeakKeyDictionary[ServerState, Shared] = WeakKeyDictionary()
@@ -60,39 +66,71 @@ def shared_by(server: ServerState) -> Shared:
     return found
 
 
-NO_SCOPE: Any = {}
-"""Of a cycle whose request has none yet."""
-
-
 class Exchange:
-    """As `dispatch.Exchange`. With `head`, of a request whose head was known; its cycle has no scope or body yet."""
+    """As `dispatch.Exchange`, of a request that was parsed: uvicorn has a cycle for it."""
 
-    __slots__ = ("_body", "_cycle", "_head", "_is_over", "_line", "kept")
+    __slots__ = ("_cycle", "_is_over", "_line", "kept")
 
-    def __init__(
-        self, line: "BoundedHttpProtocol", cycle: RequestResponseCycle, head: Head | None = None, body: bytes = b""
-    ) -> None:
-        self._line, self._cycle, self._head, self._body = line, cycle, head, body
+    def __init__(self, line: "BoundedHttpProtocol", cycle: RequestResponseCycle) -> None:
+        self._line, self._cycle = line, cycle
         self._is_over = False
-        self.kept: dict[str, Any] = {} if head is None else head.kept
+        self.kept: dict[str, Any] = {}
 
     @property
     def scope(self) -> Scope:
-        self._fill()
         return self._cycle.scope  # type: ignore[return-value]
 
     def whole(self, headers: bytes, body: bytes, status: int = 200) -> bool:
-        if self._is_over:  # its cycle may be another's by now
+        if self._is_over:
             return False
         self._is_over = self._line.send_whole(self._cycle, headers, body, status)
         return self._is_over
 
     def otherwise(self, app: ASGIApp) -> None:
-        self._fill()
         self._is_over = True
         self._line.start_otherwise(self._cycle, app)
 
-    def _fill(self) -> None:
-        if self._head is not None:
-            head, self._head = self._head, None
-            self._line.fill(self._cycle, head.scope(self._line), self._body)
+
+class _Unheard:
+    """The event of a cycle that no task waits for."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+class Again(msgspec.Struct):
+    """As `dispatch.Exchange`, of a request whose head was known. It stands where uvicorn has its cycle, with what is
+    asked of one there, and makes a cycle, as it makes a scope, only for whoever needs it."""
+
+    _line: "BoundedHttpProtocol"
+    _head: Head
+    _body: bytes
+    kept: dict[str, Any]
+    _scope: Scope | None = None
+    response_started: bool = False
+    response_complete: bool = False
+    disconnected: bool = False
+    keep_alive: bool = True
+    message_event: ClassVar[_Unheard] = _Unheard()
+
+    def __repr__(self) -> str:
+        return "<Again>"  # its head has a key in it
+
+    @property
+    def scope(self) -> Scope:
+        if self._scope is None:
+            self._scope = self._head.scope(self._line)
+        return self._scope
+
+    def whole(self, headers: bytes, body: bytes, status: int = 200) -> bool:
+        return self._line.send_whole(self, headers, body, status)
+
+    def otherwise(self, app: ASGIApp) -> None:
+        """As `dispatch.Exchange.otherwise`. From then on a cycle stands in the place of this, if it still has that: the
+        next request, whose body may be yet to come, takes it as soon as its head is read."""
+        line = self._line
+        cycle = line.cycle_of(self.scope, self._body)
+        cycle.disconnected, cycle.keep_alive = self.disconnected, self.keep_alive
+        if line.cycle is self:
+            line.cycle = cycle
+        line.start_otherwise(cycle, app)

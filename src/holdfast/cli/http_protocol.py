@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from holdfast.api.dispatch import WHOLE, AtOnce, Begin
 from holdfast.cli.corked import Corked
-from holdfast.cli.exchange import NO_SCOPE, Exchange, Head, shared_by
+from holdfast.cli.exchange import Again, Exchange, Head, shared_by
 
 MOST_HEAD_BYTES = 65_536
 """Twice what browsers and proxies allow. What arrives with the last of it is let through: the bound is on memory."""
@@ -46,7 +46,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         "_in_head",
         "_last",
         "_shared",
-        "_spare",
         "_timer",
     )
 
@@ -64,7 +63,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._heads: dict[bytes, Head] = {}
         # Of these the one that came last; None where none is known.
         self._last: Head | None = None
-        self._spare: RequestResponseCycle | None = None
         # Whether no request is partly read: the parser is where it began.
         self._between = True
         # A request that the app took at once, out of the bytes that are being read.
@@ -88,6 +86,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._heads.clear()
         self._last = None
+        if self.cycle is not None and self.cycle.response_complete:
+            self.cycle = None  # type: ignore[assignment]  # with its head, and the key in that
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -123,7 +123,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Keep the head of a request that was these bytes and no others, its body as it is: not in chunks."""
         end = data.find(b"\r\n\r\n") + 4
         length = next((value for name, value in begun.scope["headers"] if name == b"content-length"), b"")
-        if end <= LONGEST_KNOWN_HEAD and length == b"%d" % (len(data) - end):
+        if self.limit_concurrency is None and end <= LONGEST_KNOWN_HEAD and length == b"%d" % (len(data) - end):
             if len(self._heads) >= MOST_KNOWN_HEADS:
                 self._heads.clear()
             head = self._shared.heads.get(data[:end])
@@ -134,26 +134,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _came_again(self, head: Head, body: bytes) -> bool:
         """Begin with a request whose head is known, as if it had been parsed. False = nothing was done: parse it."""
-        cycle, app = self.cycle, self._at_once
-        if app is None or not cycle.response_complete or self.pipeline or self.limit_concurrency is not None:
+        app = self._at_once
+        if app is None or not self.cycle.response_complete or self.pipeline:
             return False
-        spare = self._spare or self._made()
-        spare.scope = NO_SCOPE
-        exchange = Exchange(self, spare, head, body)
+        exchange = Again(self, head, body, head.kept)
         begin = app.wants(exchange)
         if begin is None:
             return False
         self._idle_since = None
-        spare.response_started = spare.response_complete = False
-        self.cycle = spare
+        self.cycle = exchange  # type: ignore[assignment]
         if not begin(exchange, body):
             exchange.otherwise(self.app)
         return True
 
-    def _made(self) -> RequestResponseCycle:
-        """Return a cycle for requests that are whole, one after the other, as long as no task ever has it."""
-        self._spare = RequestResponseCycle(
-            scope=NO_SCOPE,
+    def cycle_of(self, scope: Scope, body: bytes) -> RequestResponseCycle:
+        """Return what uvicorn makes for a request that has come whole."""
+        cycle = RequestResponseCycle(
+            scope=scope,  # type: ignore[arg-type]
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -165,15 +162,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             keep_alive=True,
             on_response=self.on_response_complete,
         )
-        self._spare.message_event.set()
-        self._spare.more_body = False
-        return self._spare
-
-    def fill(self, cycle: RequestResponseCycle, scope: Scope, body: bytes) -> None:
-        """Give a cycle that was reused what only a task, or an app that looks closer, needs."""
-        scope[WHOLE] = self._send_whole
-        cycle.scope, cycle.body = scope, bytearray(body)  # type: ignore[assignment]
-        cycle.default_headers = self.server_state.default_headers
+        cycle.message_event.set()
+        cycle.body, cycle.more_body = bytearray(body), False
+        return cycle
 
     # An idle connection is ended by one timer, which looks how long it has been idle, and not by one for each reply.
 
@@ -185,7 +176,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         self._idle_since = self.loop.time()
         if self._timer is None:
             self._timer = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
@@ -209,7 +201,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._idle_since = None  # the reply before this may have ended within the head
         self._in_time()
-        self.scope[WHOLE] = self._send_whole  # type: ignore[literal-required]
+        self.scope[WHOLE] = self.send_whole_of  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -228,30 +220,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def start_otherwise(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
         """Give a request that was begun to an app in a task."""
-        if cycle is self._spare:
-            self._spare = None
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
-    def _send_whole(self, scope: Scope, headers: bytes, body: bytes, status: int = 200) -> bool:
+    def send_whole_of(self, scope: Scope, headers: bytes, body: bytes, status: int = 200) -> bool:
         """As `dispatch.Whole`, for a request that a task has."""
         return self.cycle.scope is scope and self.send_whole(self.cycle, headers, body, status)
 
-    def send_whole(self, cycle: RequestResponseCycle, headers: bytes, body: bytes, status: int) -> bool:
+    def send_whole(self, cycle: RequestResponseCycle | Again, headers: bytes, body: bytes, status: int) -> bool:
         """Send a reply with these header lines, which are to be trusted, in one piece: what uvicorn's `send` does
         with a head and a body. Leaves to it whatever is not as usual: a reply begun, pipelining, a connection to
         be closed or one that takes nothing just now."""
         if self.cycle is not cycle or cycle.response_started or cycle.disconnected or not cycle.keep_alive:
             return False
-        if self.pipeline or self.flow.write_paused or cycle.access_log:
+        if self.pipeline or self.flow.write_paused or self.access_log:
             return False
         cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        if cycle is not self._spare:
+        if not isinstance(cycle, Again):
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
-        beginning = self._shared.beginning(status, self.server_state.default_headers)
+        shared, default = self._shared, self.server_state.default_headers
+        beginning = shared.usual if status == 200 and shared.default is default else shared.beginning(status, default)
         transport: Corked = self.transport  # type: ignore[assignment]
         transport.write_whole(b"".join((beginning, headers, b"\r\n", body)))
-        cycle.on_response()
+        self.on_response_complete()
         return True
 
     def on_message_complete(self) -> None:

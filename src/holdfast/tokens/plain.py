@@ -73,6 +73,8 @@ class Live(msgspec.Struct, frozen=True, gc=False):
 
 
 Answered = Callable[[Found | None], None]
+_Scopes = tuple[Provider, list[str], list[str]]
+"""A provider, and of an account there the scopes that were granted and those that are missing."""
 
 
 class PlainReader:
@@ -85,7 +87,7 @@ class PlainReader:
         self._batches: set[asyncio.Task[None] | None] = set()
         self._under_way = self._crowd = 0
         self._most_batches = MOST_IN_FLIGHT[database.dialect]
-        self._scopes: dict[tuple[str, str | None, str], tuple[list[str], list[str]]] = {}
+        self._scopes: dict[tuple[str, str | None, str], _Scopes] = {}
 
     async def read(self, ask: PlainAsk) -> Live | None:
         """Return the token, or None if the read is not plain and nothing is on record of it.
@@ -101,7 +103,8 @@ class PlainReader:
         """As `read`, for whoever does not wait: `answered` is called with what was found, sealed, or with None. It must
         neither raise nor take long: the others of its batch come after it."""
         self._waiting.append((ask, answered))
-        self._begin_batch()
+        if len(self._batches) < self._most_batches:
+            self._begin_batch()
 
     async def opened(self, ask: PlainAsk, found: Found) -> Live | None:
         """Return the token of what `begin` found. Raises CannotOpen for one that was altered or moved."""
@@ -114,11 +117,11 @@ class PlainReader:
 
     def open(self, ask: PlainAsk, found: Found) -> Live | None:
         """As `opened`, with the keys that are in memory. Raises CannotOpen, after which `opened` may do better."""
-        provider = self._connections.built_in(found.provider_slug)
-        if provider is None:
+        scopes = self._scopes_of(found.provider_slug, found.asked, found.granted)
+        if scopes is None:
             return None
+        provider, granted, absent = scopes
         place = Place(ask.environment_id, found.account_id, "access", found.credential_version)
-        granted, absent = self._scopes_of(found.provider_slug, found.asked, found.granted, provider)
         return Live(
             self._vault.open(Sealed(found.access), place),
             found.expires_at,
@@ -134,11 +137,11 @@ class PlainReader:
 
     def served(self, account: Account, served: Served) -> Live | None:
         """Return the token of a read whose entry was committed with it, as `read` would; None without its provider."""
-        provider = self._connections.built_in(served.provider_slug)
-        if provider is None:
-            return None
         stored = msgspec.json.encode(account.scopes).decode()
-        granted, absent = self._scopes_of(served.provider_slug, served.asked, stored, provider)
+        scopes = self._scopes_of(served.provider_slug, served.asked, stored)
+        if scopes is None:
+            return None
+        provider, granted, absent = scopes
         return Live(
             served.access,
             account.expires_at,
@@ -218,14 +221,18 @@ class PlainReader:
         entry_ids = ids.new_ids(len(asks), now)
         return PlainReads([Door(*door) for door in doors], through, users, entry_ids, requests, now, self._min_ttl)
 
-    def _scopes_of(self, slug: str, asked: str | None, granted: str, provider: Provider) -> tuple[list[str], list[str]]:
-        """Return the granted and the missing scopes. Kept by their text, so what is kept cannot be out of date."""
+    def _scopes_of(self, slug: str, asked: str | None, granted: str) -> "_Scopes | None":
+        """Return the provider, the granted and the missing scopes; None if it is none that is built in, and those stay.
+        Kept by their text, so what is kept cannot be out of date."""
         key = (slug, asked, granted)
         known = self._scopes.get(key)
         if known is None:
+            provider = self._connections.built_in(slug)
+            if provider is None:
+                return None
             if len(self._scopes) >= MOST_SCOPES:
                 self._scopes.clear()
-            known = self._scopes[key] = _scopes(asked, granted, provider)
+            known = self._scopes[key] = provider, *_scopes(asked, granted, provider)
         return known
 
 

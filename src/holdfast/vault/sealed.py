@@ -5,6 +5,7 @@ NIST SP 800-38D: nonces are 96 random bits, so one key seals fewer than 2^32 val
 
 import os
 import struct
+from collections.abc import Mapping
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -32,35 +33,18 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         return f"holdfast\0{self.environment_id}\0{self.record}\0{self.field}\0{self.version}".encode()
 
 
-class Sealed:
+class Sealed(msgspec.Struct, frozen=True, gc=False):
     """A sealed secret. Opening it takes the vault and the place it was sealed for."""
 
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = bytes(data)
-
-    @property
-    def data(self) -> bytes:
-        return self._data
+    data: bytes
 
     @property
     def key_version(self) -> int:
         """Return which of its environment's data keys sealed it. Raises CannotOpen for anything that is not ours."""
-        data = self._data
-        if len(data) < _LEAST or data[0] != FORMAT:
-            raise CannotOpen("a stored secret is not in the sealed format: it is refused, never read as plain text")
-        version: int = _HEADER.unpack_from(data)[1]
-        return version
+        return _version_in(self.data)
 
     def __repr__(self) -> str:
         return "<sealed>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sealed) and self._data == other._data
-
-    def __hash__(self) -> int:
-        return hash(self._data)
 
 
 class CannotOpen(HoldfastError):
@@ -88,8 +72,20 @@ def seal_with(key: AESGCM, key_version: int, text: str, place: Place) -> Sealed:
     return Sealed(_HEADER.pack(FORMAT, key_version) + nonce + sealed)
 
 
-def open_with(key: AESGCM, sealed: Sealed, place: Place) -> str:
+def _version_in(data: bytes) -> int:
+    if len(data) < _LEAST or data[0] != FORMAT:
+        raise CannotOpen("a stored secret is not in the sealed format: it is refused, never read as plain text")
+    version: int = _HEADER.unpack_from(data)[1]
+    return version
+
+
+def open_with(keys: Mapping[int, AESGCM], sealed: Sealed, place: Place) -> str:
+    """Open with the data key that sealed it. Raises CannotOpen, also where that key is not among these."""
     data = sealed.data
+    version = _version_in(data)
+    key = keys.get(version)
+    if key is None:
+        raise CannotOpen(f"data key {version} of this environment is not loaded")
     try:
         text = key.decrypt(data[_NONCE_START:_NONCE_END], data[_NONCE_END:], place.associated_data())
     except InvalidTag:

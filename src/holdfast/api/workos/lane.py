@@ -89,17 +89,16 @@ class TokenLane:
     def _counted(self, said: "_Said") -> "Principal | None":
         """Return the key of what may be a plain token read, if it is believed; then the request is counted."""
         key = self._keys.recall_print(said.printed)
-        return None if key is None or self._limiter.take(key.key_id) is not None else key
+        limiter = self._limiter
+        return None if key is None or (limiter.limits and limiter.take(key.key_id) is not None) else key
 
     def _begin(self, key: "Principal", slug: str, exchange: Exchange, body: bytes) -> bool:
         ask = _ask(body, key, slug)
         if ask is None:
             _mark(exchange.scope, key.key_id)
             return False
-        if self._plain.renews_first:  # that takes a task
+        if not self._plain.begin(ask, partial(self._reply, exchange, ask)):  # it takes a task
             self._leave(exchange, _known(ask), self._plain.read)
-        else:
-            self._plain.begin(ask, partial(self._reply, exchange, ask))
         return True
 
     def _reply(self, exchange: Exchange, ask: PlainAsk, found: "Found | None") -> None:
@@ -110,7 +109,7 @@ class TokenLane:
                 body = _body(live) if live is not None and not live.warnings else None
             except Exception:  # whatever it is: the others of the batch wait for their answers
                 body = None
-            if body is not None and exchange.whole(_HEADERS % (request_of(found.entry_id).encode(), len(body)), body):
+            if body is not None and exchange.whole(_OWN_HEADERS % (found.entry_id.encode(), len(body)), body):
                 _answered.value += 1
                 return
         self._leave(exchange, _known(ask, found), partial(self._plain.ended, found=found))
@@ -245,3 +244,5 @@ async def _answer(scope: Scope, send: Send, request_id: str, body: bytes, words:
 _HEADERS = b"x-request-id: %b\r\ncontent-length: %d\r\n" + b"".join(
     name + b": " + value + b"\r\n" for name, value in JSON_HEADERS
 )
+_OWN_HEADERS = _HEADERS.replace(b"%b", request_of("%b").encode(), 1)
+"""Of a request that is known by its read's entry: that entry's id, and the body's length."""

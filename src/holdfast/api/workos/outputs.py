@@ -136,7 +136,7 @@ class AuthorizeUrl(msgspec.Struct, frozen=True, kw_only=True):
     completion: Literal["finish_required"] | UnsetType = UNSET
 
 
-class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
+class AccessToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     object: Literal["access_token"] = "access_token"
     access_token: str
     expires_at: str | None
@@ -147,7 +147,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
         return "AccessToken(<sealed>)"
 
 
-class TokenReply(msgspec.Struct, frozen=True, kw_only=True):
+class TokenReply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`active` true comes with `access_token`, false with `error`."""
 
     active: bool

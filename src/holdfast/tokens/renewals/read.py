@@ -66,9 +66,12 @@ class RenewingReader:
         plainly. Either order ends alike."""
         return self._renewed_lately > MOST_RENEW
 
-    def begin(self, ask: PlainAsk, answered: Callable[[Found | None], None]) -> None:
-        """As `PlainReader.begin`."""
+    def begin(self, ask: PlainAsk, answered: Callable[[Found | None], None]) -> bool:
+        """As `PlainReader.begin`. False = nothing was begun: by all appearance it has to be renewed first."""
+        if self._renewed_lately > MOST_RENEW:
+            return False
         self._plain.begin(ask, answered)
+        return True
 
     def open(self, ask: PlainAsk, found: Found) -> Live | None:
         """As `PlainReader.open`."""
