@@ -129,8 +129,9 @@ class Again(msgspec.Struct):
         """As `dispatch.Exchange.otherwise`. From then on a cycle stands in the place of this, if it still has that: the
         next request, whose body may be yet to come, takes it as soon as its head is read."""
         line = self._line
+        standing: object = line.cycle
         cycle = line.cycle_of(self.scope, self._body)
         cycle.disconnected, cycle.keep_alive = self.disconnected, self.keep_alive
-        if line.cycle is self:
+        if standing is self:
             line.cycle = cycle
         line.start_otherwise(cycle, app)
