@@ -41,7 +41,11 @@ class Sealed(msgspec.Struct, frozen=True, gc=False):
     @property
     def key_version(self) -> int:
         """Return which of its environment's data keys sealed it. Raises CannotOpen for anything that is not ours."""
-        return _version_in(self.data)
+        data = self.data
+        if len(data) < _LEAST or data[0] != FORMAT:
+            raise CannotOpen("a stored secret is not in the sealed format: it is refused, never read as plain text")
+        version: int = _HEADER.unpack_from(data)[1]
+        return version
 
     def __repr__(self) -> str:
         return "<sealed>"
@@ -72,17 +76,9 @@ def seal_with(key: AESGCM, key_version: int, text: str, place: Place) -> Sealed:
     return Sealed(_HEADER.pack(FORMAT, key_version) + nonce + sealed)
 
 
-def _version_in(data: bytes) -> int:
-    if len(data) < _LEAST or data[0] != FORMAT:
-        raise CannotOpen("a stored secret is not in the sealed format: it is refused, never read as plain text")
-    version: int = _HEADER.unpack_from(data)[1]
-    return version
-
-
 def open_with(keys: Mapping[int, AESGCM], sealed: Sealed, place: Place) -> str:
     """Open with the data key that sealed it. Raises CannotOpen, also where that key is not among these."""
-    data = sealed.data
-    version = _version_in(data)
+    data, version = sealed.data, sealed.key_version
     key = keys.get(version)
     if key is None:
         raise CannotOpen(f"data key {version} of this environment is not loaded")

@@ -62,8 +62,8 @@ class TokenLane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said = None if MET in scope else self._said(scope)
-        key = None if said is None else self._counted(said)
-        if said is None or key is None:
+        key = None if said is None else self._keys.recall_print(said.printed)
+        if said is None or key is None or self._limiter.take(key.key_id) is not None:
             await self._rest(scope, receive, send)
             return
         _mark(scope, key.key_id)
@@ -74,23 +74,17 @@ class TokenLane:
         await self._finish(scope, receive, send, first, None if ask is None else _known(ask), self._plain.read)
 
     def wants(self, exchange: Exchange) -> Begin | None:
-        """As `AtOnce.wants`, for this lane and the one beside it."""
+        """As `AtOnce.wants`, for this lane and the one beside it. What it wants is counted."""
         kept = exchange.kept
         said: _Said | None = kept.get(SAID)
         if said is None and SAID not in kept:
             said = kept[SAID] = self._said(exchange.scope)
-        key = None if said is None else self._counted(said)
-        if said is None or key is None:
+        key = None if said is None else self._keys.recall_print(said.printed)
+        if said is None or key is None or (self._limiter.limits and self._limiter.take(key.key_id) is not None):
             return None if self._beside is None else self._beside.wants(exchange)
         if said.key is not key:
             said.key, said.begin = key, partial(self._begin, key, said.slug)
         return said.begin
-
-    def _counted(self, said: "_Said") -> "Principal | None":
-        """Return the key of what may be a plain token read, if it is believed; then the request is counted."""
-        key = self._keys.recall_print(said.printed)
-        limiter = self._limiter
-        return None if key is None or (limiter.limits and limiter.take(key.key_id) is not None) else key
 
     def _begin(self, key: "Principal", slug: str, exchange: Exchange, body: bytes) -> bool:
         ask = _ask(body, key, slug)
