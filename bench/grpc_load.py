@@ -22,7 +22,7 @@ class Caller:
     """One connection with its open calls."""
 
     def __init__(self, port: int, key: str, accounts: int) -> None:
-        self.wire = socket.create_connection(("127.0.0.1", port))
+        self._port = port
         self.began: dict[int, float] = {}
         self.took: list[float] = []
         self.failed = 0
@@ -34,6 +34,11 @@ class Caller:
             (b"grpc-timeout", b"20S"),
             (b"authorization", b"Bearer " + key.encode()),
         ]
+        self._connect()
+
+    def _connect(self) -> None:
+        self.wire = socket.create_connection(("127.0.0.1", self._port))
+        self._is_to_leave = False
         self._connection = zttp.Connection(zttp.CLIENT, protocol=zttp.HTTP2)
         self._connection.initiate_connection()
         for _ in range(STREAMS):
@@ -51,15 +56,24 @@ class Caller:
         stream.end_message()
         self.began[stream.stream_id] = time.perf_counter()
 
-    def read(self) -> None:
+    def read(self) -> bool:
+        """Take what has come, and call again. Return whether it goes on over another connection, as it was asked to."""
         self._connection.receive_data(self.wire.recv(262_144))
         while (event := self._connection.next_event()) is not zttp.NEED_DATA:
-            if isinstance(event, zttp.EndOfMessage):
+            if isinstance(event, zttp.GoAway):
+                self._is_to_leave = True
+            elif isinstance(event, zttp.EndOfMessage):
                 self.took.append(time.perf_counter() - self.began.pop(event.stream_id))
                 self.failed += dict(event.trailers).get(b"grpc-status") != b"0"
-                self._call()
+                if not self._is_to_leave:
+                    self._call()
         if data := self._connection.data_to_send():
             self.wire.sendall(data)
+        if not self._is_to_leave or self.began:
+            return False
+        self.wire.close()
+        self._connect()
+        return True
 
 
 def main() -> None:
@@ -74,7 +88,9 @@ def main() -> None:
     began = time.perf_counter()
     while time.perf_counter() - began < given.seconds:
         for key, _ in ready.select(1):
-            key.data.read()
+            if key.data.read():
+                ready.unregister(key.fileobj)
+                ready.register(key.data.wire, selectors.EVENT_READ, key.data)
     micros = (time.perf_counter() - began) * 1e6
     took = sorted(seconds * 1e6 for caller in callers for seconds in caller.took)
     p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
