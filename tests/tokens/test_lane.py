@@ -207,8 +207,6 @@ async def test_a_request_is_counted_once_on_either_way(door: Door) -> None:
     counted: list[str] = []
 
     class Limiter:
-        limits = True
-
         def __init__(self, wait: float | None) -> None:
             self._wait = wait
 

@@ -2,7 +2,6 @@
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
 from hashlib import blake2b
 
 from sqlalchemy.exc import IntegrityError
@@ -36,8 +35,6 @@ class Keys:
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database, self._vault, self._clock = database, vault, clock
         self._met: OrderedDict[bytes, Principal] = OrderedDict()
-        self.recall_print: Callable[[bytes], Principal | None] = self._met.get
-        """As `recall`, of a key by what `print_of` returned for it."""
         self._print_key = secrets.token_bytes(32)
 
     def recall(self, token: str) -> Principal | None:
@@ -46,6 +43,10 @@ class Keys:
         The key may have been revoked since: only for what checks `key_id` itself, in the transaction it acts in.
         """
         return self.recall_print(self.print_of(token)) if len(token) <= LONGEST_TOKEN else None
+
+    def recall_print(self, printed: bytes) -> Principal | None:
+        """As `recall`, of a key by what `print_of` returned for it."""
+        return self._met.get(printed)
 
     def print_of(self, token: str) -> bytes:
         """Return a keyed hash to remember a key by in this process: its own, as the stored one takes four times as long

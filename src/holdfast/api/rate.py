@@ -11,13 +11,11 @@ MOST_KEYS = 10_000
 class RateLimiter:
     def __init__(self, per_minute: int, clock: Clock) -> None:
         self._per_minute, self._clock = per_minute, clock
-        self.limits = per_minute != 0
-        """Whether there is any limit."""
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str) -> float | None:
         """Count one request. Return None if it may go ahead, else the seconds to wait."""
-        if not self.limits:
+        if self._per_minute == 0:
             return None
         now, rate = self._clock.now(), self._per_minute / 60
         tokens, at = self._buckets.pop(key, (float(self._per_minute), now))

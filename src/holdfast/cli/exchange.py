@@ -43,16 +43,14 @@ class Shared:
 
     def __init__(self) -> None:
         self.heads: WeakValueDictionary[bytes, Head] = WeakValueDictionary()
-        self.default: object = None
-        """The server's own headers, and what begins a usual reply with these."""
-        self.usual = self._lines = b""
+        self._default: tuple[object, bytes, bytes] = (None, b"", b"")
 
     def beginning(self, status: int, default: list[tuple[bytes, bytes]]) -> bytes:
         """Return the status line and the server's own headers: a new list each second, for the date in it."""
-        if self.default is not default:
-            self._lines = b"".join(name + b": " + value + b"\r\n" for name, value in default)
-            self.default, self.usual = default, STATUS_LINE[200] + self._lines
-        return self.usual if status == 200 else STATUS_LINE[status] + self._lines
+        if self._default[0] is not default:
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in default)
+            self._default = default, STATUS_LINE[200] + lines, lines
+        return self._default[1] if status == 200 else STATUS_LINE[status] + self._default[2]
 
 
 _shared: WeakKeyDictionary[ServerState, Shared] = WeakKeyDictionary()
@@ -111,6 +109,7 @@ class Again(msgspec.Struct):
     response_complete: bool = False
     disconnected: bool = False
     keep_alive: bool = True
+    waiting_for_100_continue: bool = False
     message_event: ClassVar[_Unheard] = _Unheard()
 
     def __repr__(self) -> str:

@@ -235,11 +235,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.pipeline or self.flow.write_paused or self.access_log:
             return False
         cycle.response_started = cycle.response_complete = True
-        if not isinstance(cycle, Again):
-            cycle.waiting_for_100_continue = False
-            cycle.message_event.set()
-        shared, default = self._shared, self.server_state.default_headers
-        beginning = shared.usual if status == 200 and shared.default is default else shared.beginning(status, default)
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        beginning = self._shared.beginning(status, self.server_state.default_headers)
         transport: Corked = self.transport  # type: ignore[assignment]
         transport.write_whole(b"".join((beginning, headers, b"\r\n", body)))
         self.on_response_complete()

@@ -103,8 +103,7 @@ class PlainReader:
         """As `read`, for whoever does not wait: `answered` is called with what was found, sealed, or with None. It must
         neither raise nor take long: the others of its batch come after it."""
         self._waiting.append((ask, answered))
-        if len(self._batches) < self._most_batches:
-            self._begin_batch()
+        self._begin_batch()
 
     async def opened(self, ask: PlainAsk, found: Found) -> Live | None:
         """Return the token of what `begin` found. Raises CannotOpen for one that was altered or moved."""

@@ -119,8 +119,7 @@ class Vault:
 
     def open(self, sealed: Sealed, place: Place) -> Secret:
         """Open what was sealed for this place. Raises CannotOpen if it was altered, moved or rolled back."""
-        ring = self._rings.get(place.environment_id) or self._ring(place.environment_id)
-        return Secret(open_with(ring.keys, sealed, place))
+        return Secret(open_with(self._ring(place.environment_id).keys, sealed, place))
 
     async def open_fresh(self, sealed: Sealed, place: Place) -> Secret:
         """As `open`, after fetching the environment's keys again if another process has rotated them meanwhile."""

@@ -62,8 +62,8 @@ class TokenLane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said = None if MET in scope else self._said(scope)
-        key = None if said is None else self._keys.recall_print(said.printed)
-        if said is None or key is None or self._limiter.take(key.key_id) is not None:
+        key = None if said is None else self._counted(said)
+        if said is None or key is None:
             await self._rest(scope, receive, send)
             return
         _mark(scope, key.key_id)
@@ -74,17 +74,22 @@ class TokenLane:
         await self._finish(scope, receive, send, first, None if ask is None else _known(ask), self._plain.read)
 
     def wants(self, exchange: Exchange) -> Begin | None:
-        """As `AtOnce.wants`, for this lane and the one beside it. What it wants is counted."""
+        """As `AtOnce.wants`, for this lane and the one beside it."""
         kept = exchange.kept
         said: _Said | None = kept.get(SAID)
         if said is None and SAID not in kept:
             said = kept[SAID] = self._said(exchange.scope)
-        key = None if said is None else self._keys.recall_print(said.printed)
-        if said is None or key is None or (self._limiter.limits and self._limiter.take(key.key_id) is not None):
+        key = None if said is None else self._counted(said)
+        if said is None or key is None:
             return None if self._beside is None else self._beside.wants(exchange)
         if said.key is not key:
             said.key, said.begin = key, partial(self._begin, key, said.slug)
         return said.begin
+
+    def _counted(self, said: "_Said") -> "Principal | None":
+        """Return the key of what may be a plain token read, if it is believed; then the request is counted."""
+        key = self._keys.recall_print(said.printed)
+        return None if key is None or self._limiter.take(key.key_id) is not None else key
 
     def _begin(self, key: "Principal", slug: str, exchange: Exchange, body: bytes) -> bool:
         ask = _ask(body, key, slug)
@@ -103,7 +108,7 @@ class TokenLane:
                 body = _body(live) if live is not None and not live.warnings else None
             except Exception:  # whatever it is: the others of the batch wait for their answers
                 body = None
-            if body is not None and exchange.whole(_OWN_HEADERS % (found.entry_id.encode(), len(body)), body):
+            if body is not None and exchange.whole(_HEADERS % (request_of(found.entry_id).encode(), len(body)), body):
                 _answered.value += 1
                 return
         self._leave(exchange, _known(ask, found), partial(self._plain.ended, found=found))
@@ -238,5 +243,3 @@ async def _answer(scope: Scope, send: Send, request_id: str, body: bytes, words:
 _HEADERS = b"x-request-id: %b\r\ncontent-length: %d\r\n" + b"".join(
     name + b": " + value + b"\r\n" for name, value in JSON_HEADERS
 )
-_OWN_HEADERS = _HEADERS.replace(b"%b", request_of("%b").encode(), 1)
-"""Of a request that is known by its read's entry: that entry's id, and the body's length."""

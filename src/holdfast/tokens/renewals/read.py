@@ -68,7 +68,7 @@ class RenewingReader:
 
     def begin(self, ask: PlainAsk, answered: Callable[[Found | None], None]) -> bool:
         """As `PlainReader.begin`. False = nothing was begun: by all appearance it has to be renewed first."""
-        if self._renewed_lately > MOST_RENEW:
+        if self.renews_first:
             return False
         self._plain.begin(ask, answered)
         return True
