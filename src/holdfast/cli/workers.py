@@ -109,7 +109,6 @@ class _Supervisor:
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
 
     def run(self, told: str) -> int:
-        gc.collect()
         gc.freeze()  # a collection would write to every object, and so copy what is shared
         while True:
             self._reap()

@@ -129,7 +129,7 @@ class Dashboard:
 
     def _about(self) -> dict[str, str]:
         engine = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[self._parts.database.dialect]
-        return {"Version": __version__, "Database": engine, "Providers known": str(len(list(self._parts.catalog)))}
+        return {"Version": __version__, "Database": engine, "Providers known": str(len(self._parts.catalog))}
 
     async def _home(self) -> str:
         """Return the first environment's overview."""

@@ -1,5 +1,7 @@
 """The door as a whole: its RPCs, its two transports, its OpenAPI document, its ASGI application."""
 
+from functools import cached_property
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,7 +55,6 @@ class ScalekitDoor:
         self._grpc = Grpc({rpc.method.path: rpc for rpc in self.rpcs}, caller, max_bytes=parts.max_body_bytes)
         self._rest = Rest(self.rpcs, caller, max_bytes=parts.max_body_bytes)
         self._sign_in = SignIn(parts.clients, parts.tokens)
-        self._document = msgspec.json.encode(openapi("Holdfast: the Scalekit AgentKit wire", self.rpcs))
 
     def app(self, fallback: ASGIApp) -> ASGIApp:
         """Return the application; what is not this door's goes to `fallback`."""
@@ -65,6 +66,11 @@ class ScalekitDoor:
 
     async def openapi(self, _request: Request) -> Response:
         return Response(self._document, media_type="application/json")
+
+    @cached_property
+    def _document(self) -> bytes:
+        """Written when it is first asked for: no start waits for it."""
+        return msgspec.json.encode(openapi("Holdfast: the Scalekit AgentKit wire", self.rpcs))
 
     def _for(self, scope: Scope) -> ASGIApp | None:
         if scope["type"] != "http":

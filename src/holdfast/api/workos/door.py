@@ -1,5 +1,7 @@
 """The door as a whole: its operations, its OpenAPI document, its ASGI application."""
 
+from functools import cached_property
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,7 +47,6 @@ class WorkosDoor:
             )
             for operation in group(parts).operations()
         )
-        self._document = msgspec.json.encode(openapi("Holdfast: the WorkOS Pipes wire", self.operations, Fault))
 
     def app(self, fallback: ASGIApp) -> Dispatcher:
         """Return the application; what is not this door's goes to `fallback`."""
@@ -68,3 +69,8 @@ class WorkosDoor:
 
     async def openapi(self, _request: Request) -> Response:
         return Response(self._document, media_type="application/json")
+
+    @cached_property
+    def _document(self) -> bytes:
+        """Written when it is first asked for: no start waits for it."""
+        return msgspec.json.encode(openapi("Holdfast: the WorkOS Pipes wire", self.operations, Fault))
