@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench.load import measure
+from bench.load import Measured, measure
 from bench.machine import SERVER_CORE
 from bench.plan import Figure, Plan
 from bench.processes import Postgres, flags, postgres, started
@@ -27,15 +27,22 @@ def run(plan: Plan) -> list[Figure]:
 
 
 def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
-    p50: dict[int, float] = {}
-    p99: dict[int, float] = {}
+    smallest, largest = plan.sizes[0], plan.sizes[-1]
     size: dict[int, int] = {}
-    for accounts in plan.sizes:
-        with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
+    runs: dict[int, list[Measured]] = {accounts: [] for accounts in plan.sizes}
+    with contextlib.ExitStack() as up:
+        servers = {}
+        for accounts in plan.sizes:
+            folder = up.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-bench-"))
             url = database.fresh_database() if database else ""
-            with started("holdfast", *flags(database=url, data_dir=folder, accounts=accounts)) as server:
-                size[accounts] = _bytes(Path(folder), url, database)
-                runs = [
+            servers[accounts] = up.enter_context(
+                started("holdfast", *flags(database=url, data_dir=folder, accounts=accounts))
+            )
+            size[accounts] = _bytes(Path(folder), url, database)
+        for number in range(plan.runs):  # side by side: a machine's spells are longer than a run
+            for accounts in plan.sizes if number % 2 == 0 else reversed(plan.sizes):
+                server = servers[accounts]
+                runs[accounts].append(
                     measure(
                         server.port,
                         server.key,
@@ -45,20 +52,20 @@ def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
                         server=[server.pid],
                         database=(lambda: database.pids(SERVER_CORE)) if database else None,
                     )
-                    for _ in range(plan.runs)
-                ]
-                p50[accounts] = median(run.p50_ms for run in runs)
-                p99[accounts] = median(run.p99_ms for run in runs)
-    smallest, largest = plan.sizes[0], plan.sizes[-1]
+                )
     suffix = "" if engine == "postgres" else f"_{engine}"
+    p50 = {accounts: [run.p50_ms for run in runs[accounts]] for accounts in plan.sizes}
     found = [
         Figure(
             f"read_p50_{_short(accounts)}_over_{_short(smallest)}{suffix}",
-            round(p50[accounts] / p50[smallest], 3),
+            round(median(here / there for here, there in zip(p50[accounts], p50[smallest], strict=True)), 3),
             "ratio",
             plan.runs,
-            p99_ms=round(p99[accounts], 3),
-            more={"p50_ms": round(p50[accounts], 3), f"p50_ms_{_short(smallest)}": round(p50[smallest], 3)},
+            p99_ms=round(median(run.p99_ms for run in runs[accounts]), 3),
+            more={
+                "p50_ms": round(median(p50[accounts]), 3),
+                f"p50_ms_{_short(smallest)}": round(median(p50[smallest]), 3),
+            },
         )
         for accounts in plan.sizes[1:]
     ]
