@@ -1,5 +1,6 @@
 """Loading a server with wrk or gRPC calls, and reading what it and the processes behind it have used meanwhile."""
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -57,6 +58,10 @@ end
 """
 
 
+_SEEDS = itertools.count(1)
+"""Each run asks for other accounts than the one before: the same again would be a few, and in the caches by then."""
+
+
 @dataclass(frozen=True)
 class Measured:
     requests: int
@@ -89,21 +94,23 @@ def measure(
     path: str = "/data-integrations/github/token",
     kind: Literal["read", "call"] = "read",
     checked: bool = False,
+    prepared: bool = True,
 ) -> Measured:
     """Load the server on loopback from the load's core for so many whole seconds, with so many connections.
 
     `database` returns the processes behind the server, as they are now. Raises Failed for any answer that is not 200;
-    with `checked`, also for one without a token.
+    with `checked`, also for one without a token. `prepared`: the requests are made before the load begins, unless there
+    are too many.
     """
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "load.lua"
         text = _SCRIPT.format(
             key=key,
-            seed=callers,
+            seed=next(_SEEDS),
             first=first,
             ready=_READY[kind],
             asked=_ASKED[kind],
-            prepared=accounts if accounts <= _MOST_PREPARED else 0,
+            prepared=accounts if prepared and accounts <= _MOST_PREPARED else 0,
             choose=_CHOOSE[order].format(accounts=accounts),
             check=_CHECK if checked else "",
         )

@@ -1,6 +1,7 @@
 """Starting and ending what is measured: server processes (bench/server.py), and a PostgreSQL of our own."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,8 @@ from bench.machine import LOAD_CORE, SERVER_CORE, family, pin, pinned
 from bench.plan import Failed
 
 END_SECONDS = 60
-_SHARED_BUFFERS = "1GB"
-"""A quarter of the memory of a small database server, as PostgreSQL's manual has it. Out of the box it is 128 MB."""
+_SHARED_BUFFERS_MB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 // 2**20
+"""A quarter of the machine's memory, as PostgreSQL's manual has it. Out of the box it is 128 MB."""
 _WAL_FILES = 32
 """Half of what `max_wal_size` lets stand between two checkpoints."""
 
@@ -56,7 +57,7 @@ class Postgres:
     def __init__(self, server: Any, *, worn: bool) -> None:
         self._server = server
         self._made = 0
-        self.sql(f"ALTER SYSTEM SET shared_buffers = '{_SHARED_BUFFERS}'")
+        self.sql(f"ALTER SYSTEM SET shared_buffers = '{_SHARED_BUFFERS_MB}MB'")
         restart = [str(server.bin_path / "pg_ctl"), "-w", "-D", str(server.pgdata), "-l", str(server.log), "restart"]
         subprocess.run(restart, user=server.system_user, check=True, stdout=subprocess.DEVNULL)
         server.ensure_postgres_running()  # it looks who is running now, so that it is that one which it ends

@@ -28,6 +28,10 @@ Work = Callable[[Connection], T]
 
 SQLITE_BUSY_MS = 10_000
 """How long a second process (the CLI beside a running server) waits for the write lock."""
+SQLITE_MAPPED_BYTES = 2**31
+"""Of the file, what is read where the system has it in memory, not copied into SQLite's own cache: among a million
+accounts nearly every page would be. Read only, and given back when memory is short. A disk that cannot be read ends the
+process instead of failing one read: https://www.sqlite.org/mmap.html"""
 MAX_BATCH = 256
 """Enough to share an fsync among all callers that can be waiting; bounds what one failed commit takes with it."""
 _AWAY_SQLSTATES = {"57P01", "57P02", "57P03", "57P05", "53300", "25006"}
@@ -260,6 +264,7 @@ def _sqlite_engine(path: Path) -> sqlalchemy.Engine:
             f"busy_timeout={SQLITE_BUSY_MS}",
             "temp_store=MEMORY",
             "cache_size=-16384",
+            f"mmap_size={SQLITE_MAPPED_BYTES}",
         ):
             raw.execute(f"PRAGMA {pragma}")
 
