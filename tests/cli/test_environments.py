@@ -80,10 +80,10 @@ def test_a_client_made_for_an_environment_signs_in_there_and_is_listed_and_revok
 
 
 def test_a_key_is_made_where_it_is_asked_for(server: HoldfastProcess) -> None:
-    key = run(server, "keys", "create", "--name", "ci", "--environment", "staging").strip()
+    key = run(server, "keys", "create", "--name", "nightly-export", "--environment", "staging").strip()
     assert key.startswith("sk_")
-    assert "ci" in run(server, "keys", "list", "--environment", "staging")
-    assert "ci" not in run(server, "keys", "list")
+    assert "nightly-export" in run(server, "keys", "list", "--environment", "staging")
+    assert "nightly-export" not in run(server, "keys", "list")
 
 
 @pytest.mark.parametrize("command", [("keys", "create"), ("clients", "list"), ("accounts", "list")])
