@@ -14,6 +14,7 @@ from typing import Literal
 from bench.grpc_load import STREAMS
 from bench.machine import LOAD_CORE, cpu_seconds, pinned
 from bench.plan import Failed
+from bench.processes import Postgres, Process
 
 _SCRIPT = """
 math.randomseed({seed})
@@ -42,6 +43,8 @@ _CHOOSE = {
 }
 _MOST_PREPARED = 100_000
 """Requests made before the load begins, where there are no more: made meanwhile, they would slow what is measured."""
+_ONCE_PER_SECOND = 15_000
+"""Reads, about: how long `each_once` takes."""
 _READY = {"read": 'wrk.method = "POST" wrk.headers["Content-Type"] = "application/json"', "call": ""}
 _ASKED = {
     "read": """return wrk.format(nil, nil, nil, '{"user_id":"user_' .. at .. '"}')""",
@@ -118,6 +121,24 @@ def measure(
         command = [wrk(), "-t1", f"-c{callers}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
         command = pinned([*command, "-s", str(script), f"http://127.0.0.1:{port}{path}"], LOAD_CORE)
         return _measured(command, server, database)
+
+
+def each_once(server: Process, accounts: int, database: Postgres | None) -> None:
+    """Read each account through the server, for what a server in use has behind it: accounts in its database's memory,
+    and connections that know where. A connection's first touch of a page costs it more than all that follow."""
+    read = 0
+    while read < accounts:
+        read += measure(
+            server.port,
+            server.key,
+            callers=64,
+            seconds=(accounts - read) / _ONCE_PER_SECOND,
+            accounts=accounts,
+            server=[server.pid],
+            database=(lambda: database.pids(LOAD_CORE)) if database else None,
+            order="in_turn",
+            first=read,
+        ).requests
 
 
 def measure_grpc(

@@ -27,6 +27,9 @@ class Plan:
     due: int
     sizes: tuple[int, ...]
     """Accounts behind the reads whose p50 are compared, smallest first."""
+    pairs: int
+    """Runs of a second each, of these: of two runs next to one another, one in three differs from the other by a tenth
+    although nothing has changed but the machine."""
     further_engines: tuple[str, ...] = ("postgres", "sqlite")
     """Those of gRPC reads, refreshes and scale."""
 
@@ -44,6 +47,7 @@ LONG = Plan(
     refresh_accounts=40_000,
     due=100_000,
     sizes=(1_000, 100_000, 1_000_000),
+    pairs=25,
 )
 QUICK = Plan(
     callers=(64,),
@@ -58,6 +62,7 @@ QUICK = Plan(
     refresh_accounts=9_000,
     due=1_000,
     sizes=(1_000, 20_000),
+    pairs=2,
     further_engines=("postgres",),
 )
 

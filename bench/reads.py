@@ -4,18 +4,14 @@ the same read by gRPC, beside REST."""
 import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from statistics import median
 
-from bench.load import Measured, measure, measure_grpc
+from bench.load import Measured, each_once, measure, measure_grpc
 from bench.machine import LOAD_CORE, SERVER_CORE
 from bench.plan import Failed, Figure, Plan
 from bench.processes import Postgres, Process, flags, postgres, started
 
 ENGINES = ("sqlite", "postgres")
-_WARMED_PER_SECOND = 15_000
-"""Reads, about: so many seconds the accounts are read for before anything is measured."""
 
 
 def run(plan: Plan, only: str = "") -> list[Figure]:
@@ -53,16 +49,10 @@ def _engine(plan: Plan, only: str, engine: str, database: Postgres | None) -> li
         url = database.fresh_database() if database else ""
         place = flags(database=url, data_dir=folder, accounts=plan.accounts)
         with started("bare") as bare, started("holdfast", *place) as server:
-            _warm(server, plan, database)
+            each_once(server, plan.accounts, database)
             for name, grpc, callers, core in wanted:
                 found += _figures(name, grpc, plan, callers, server, bare, database, core)
     return found
-
-
-def _warm(server: Process, plan: Plan, database: Postgres | None) -> None:
-    """Read about each account once: a server in use has them in its database's memory."""
-    seconds = plan.accounts / _WARMED_PER_SECOND
-    _run(partial(measure, order="in_turn"), server, replace(plan, seconds=seconds), 64, database, LOAD_CORE)
 
 
 def _figures(

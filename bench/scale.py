@@ -1,24 +1,20 @@
 """Whether a read costs the same among a million accounts as among a thousand, and what an account takes on disk."""
 
 import contextlib
+import itertools
 import sqlite3
 import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench.load import Measured, measure
+from bench.load import Measured, each_once, measure
 from bench.machine import SERVER_CORE
 from bench.plan import Figure, Plan
 from bench.processes import Postgres, flags, postgres, started
 
-CALLERS = 16
-"""Enough that batches form, few enough that p50 is the work and not the queue."""
-SHORTER = 2
-"""Each run is halved, and there are twice as many: what is compared is next to one another, and the rest is chance."""
-
-_EACH_ONCE = """SET enable_seqscan = off; SET enable_bitmapscan = off;
-    SELECT sum(length(access)) FROM accounts WHERE role = 'compatibility' AND user_id >= ''"""
-"""Looks at every account as a read does, so that they are in the database's memory as in a server's in use."""
+CALLERS = (1, 16)
+"""One: then p50 is the work and not the queue. And as many as one core can serve, where p50 is the queue: 16 times the
+CPU of a read, in which each microsecond counts 16 times."""
 
 
 def run(plan: Plan) -> list[Figure]:
@@ -35,7 +31,7 @@ def run(plan: Plan) -> list[Figure]:
 def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
     smallest, largest = plan.sizes[0], plan.sizes[-1]
     size: dict[int, int] = {}
-    runs: dict[int, list[Measured]] = {accounts: [] for accounts in plan.sizes}
+    runs: dict[tuple[int, int], list[Measured]] = {(many, accounts): [] for many in CALLERS for accounts in plan.sizes}
     with contextlib.ExitStack() as up:
         servers = {}
         for accounts in plan.sizes:
@@ -45,17 +41,17 @@ def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
                 started("holdfast", *flags(database=url, data_dir=folder, accounts=accounts))
             )
             size[accounts] = _bytes(Path(folder), url, database)
-            if database is not None:
-                database.sql(_EACH_ONCE, url)
-        for number in range(plan.runs * SHORTER):  # in turns: a machine's spells are longer than a run
+            each_once(servers[accounts], accounts, database)
+        for callers, number in itertools.product(CALLERS, range(plan.pairs)):
+            # In turns: a machine's spells are longer than a run.
             for accounts in plan.sizes if number % 2 == 0 else reversed(plan.sizes):
                 server = servers[accounts]
-                runs[accounts].append(
+                runs[callers, accounts].append(
                     measure(
                         server.port,
                         server.key,
-                        callers=CALLERS,
-                        seconds=plan.seconds / SHORTER,
+                        callers=callers,
+                        seconds=1,
                         accounts=accounts,
                         server=[server.pid],
                         database=(lambda: database.pids(SERVER_CORE)) if database else None,
@@ -63,24 +59,36 @@ def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
                     )
                 )
     suffix = "" if engine == "postgres" else f"_{engine}"
-    p50 = {accounts: [run.p50_ms for run in runs[accounts]] for accounts in plan.sizes}
     found = [
-        Figure(
+        _compared(
             f"read_p50_{_short(accounts)}_over_{_short(smallest)}{suffix}",
-            round(median(here / there for here, there in zip(p50[accounts], p50[smallest], strict=True)), 3),
-            "ratio",
-            plan.runs * SHORTER,
-            p99_ms=round(median(run.p99_ms for run in runs[accounts]), 3),
-            more={
-                "p50_ms": round(median(p50[accounts]), 3),
-                f"p50_ms_{_short(smallest)}": round(median(p50[smallest]), 3),
-            },
+            callers,
+            runs[callers, accounts],
+            runs[callers, smallest],
         )
+        for callers in CALLERS
         for accounts in plan.sizes[1:]
     ]
     each = (size[largest] - size[smallest]) / (largest - smallest)
     found.append(Figure(f"bytes_per_account_{engine}", round(each), "bytes", 1, more={"accounts": largest}))
     return found
+
+
+def _compared(name: str, callers: int, many: list[Measured], few: list[Measured]) -> Figure:
+    """Return p50 among many accounts over that among few, each run beside its neighbour's."""
+    return Figure(
+        name if callers == 1 else f"{name}_c{callers}",
+        round(median(here.p50_ms / there.p50_ms for here, there in zip(many, few, strict=True)), 3),
+        "ratio",
+        len(many),
+        p99_ms=round(median(run.p99_ms for run in many), 3),
+        more={
+            "p50_ms": round(median(run.p50_ms for run in many), 3),
+            "p50_ms_few": round(median(run.p50_ms for run in few), 3),
+            "server_us": round(median(run.server_us for run in many), 1),
+            "database_us": round(median(run.database_us for run in many), 1),
+        },
+    )
 
 
 def _bytes(folder: Path, url: str, database: Postgres | None) -> int:

@@ -33,11 +33,11 @@ class Seed:
     """`live`: a day to go. `ended`: the token is over, and the sweep is not to come. `due`: alive, for the sweep."""
 
 
-async def seed(holdfast: Holdfast, wanted: Seed) -> None:
-    """Make users with one account each (user_0, user_1, ...), unless the database holds some already."""
+async def seed(holdfast: Holdfast, wanted: Seed) -> bool:
+    """Make users with one account each (user_0, user_1, ...); return False if the database holds some already."""
     database = holdfast.database
     if await database.direct(_Sample()) is not None:
-        return
+        return False
     connections = holdfast.accounts.connections
     new = NewConnection(
         provider_slug="github",
@@ -71,6 +71,7 @@ async def seed(holdfast: Holdfast, wanted: Seed) -> None:
         numbers = range(start, min(start + BATCH, wanted.count))
         await database.direct(_Copies(sample, first, numbers, holdfast.vault, now))
     await database.direct(_Settle())
+    return True
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ and what proxied calls are measured against."""
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -71,7 +74,9 @@ async def _whole(receive: Receive) -> None:
         pass
 
 
-async def serve_holdfast(arguments: argparse.Namespace) -> None:
+async def serve_holdfast(arguments: argparse.Namespace) -> bool:
+    """Serve until told to end. Returns True instead if it has made the accounts: another process is to serve them, as
+    what making a million leaves in the memory of one would slow it. (Not where the sweep is at them by then.)"""
     upstream = arguments.upstream
     config = Config(
         port=arguments.port,
@@ -86,10 +91,13 @@ async def serve_holdfast(arguments: argparse.Namespace) -> None:
         refreshes_per_provider=64,
     )
     async with running(config) as (holdfast, server):
-        await seed(holdfast, Seed(arguments.accounts, arguments.state))
+        made = await seed(holdfast, Seed(arguments.accounts, arguments.state))
+        if made and not arguments.sweep_interval:
+            return True
         key = holdfast.first_key or (await holdfast.keys.create(holdfast.environment.id, "bench", Actor("operator")))[1]
         print(f"ready {holdfast.config.base_url.rpartition(':')[2]} {key.reveal()}", flush=True)
         await server.ended.wait()
+        return False
 
 
 def main() -> None:
@@ -104,6 +112,7 @@ def main() -> None:
     parser.add_argument("--sweep-interval", type=float, default=0.0)
     parser.add_argument("--life", type=int, default=1, help="seconds that the endpoint's tokens live")
     arguments = parser.parse_args()
+    work: Coroutine[Any, Any, bool | None]
     match arguments.role:
         case "bare":
             work = serve(bare(), arguments.port)
@@ -118,7 +127,9 @@ def main() -> None:
         case _:
             work = serve_holdfast(arguments)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(work)
+        again = runner.run(work)
+    if again:
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":

@@ -13,6 +13,7 @@ from holdfast.clock import FrozenClock
 from holdfast.events import Actor, Entry, store
 from holdfast.events.order import Order
 from holdfast.events.sealing import Checkpoints, Finding, Sealer, Verified, Verifier
+from holdfast.events.sealing import sealer as sealing
 from holdfast.events.sealing import store as seal_store
 from holdfast.events.sealing.checkpoints import from_line
 from holdfast.events.sealing.sealer import MOST_ENTRIES
@@ -280,3 +281,21 @@ async def test_a_log_that_goes_on_growing_meanwhile_is_good(log: Log) -> None:
     over.set()
     await writing
     assert found == [None] * 20
+
+
+async def test_what_was_sealed_is_in_the_indexes_that_are_summaries(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not is read through by whoever looks for the newest, each time."""
+    if log.database.dialect != "postgresql":
+        pytest.skip("SQLite has indexes alone")
+    monkeypatch.setattr(sealing, "SUMMARIZE_EVERY", 1000)
+
+    async def unknown() -> list[int]:
+        """Return the ranges that each did not know of; from now on they do."""
+        names = "ix_entries_arrival", "ix_entries_reads"
+        query = text("SELECT brin_summarize_new_values(:name)")
+        return [await log.database.transact(lambda tx, n=name: tx.scalar(query, {"name": n})) for name in names]
+
+    await log.sealed(2000)
+    assert await unknown() == [0, 0]
+    await log.write(2000)
+    assert min(await unknown()) > 0

@@ -16,15 +16,15 @@ MOST_ENTRIES = {"postgresql": 4096, "sqlite": 1024}
 writer is held long."""
 HASHED_AT_ONCE = 128
 """Entries, some half a millisecond: then whoever waits for the event loop has a turn."""
-SUMMARIZE_EVERY = 4
-"""Full looks, before PostgreSQL's index on arrivals is told of new pages; what it does not know is read each time."""
+SUMMARIZE_EVERY = 16_384
+"""Entries, before PostgreSQL's summaries are told of new pages; what they do not know of is read each time."""
 
 
 class Sealer:
     def __init__(self, database: Database, clock: Clock, order: Order) -> None:
         self._database, self._clock, self._order = database, clock, order
         self._most = MOST_ENTRIES[database.dialect]
-        self._full_looks = 0
+        self._unsummarized = 0
         self._cursor = -1
         """Where the cursor was last seen, -1 if that is not known."""
         self._read_to = -1
@@ -60,12 +60,12 @@ class Sealer:
             if not added:
                 self._read_to = self._cursor
                 return not fresh
-        full, self._read_to = up_to - self._read_to == self._most, up_to
-        if full:
-            self._full_looks += 1
-            if self._full_looks % SUMMARIZE_EVERY == 0:
-                await self._database.transact(log.summarize)
-        return full or not fresh
+        read, self._read_to = up_to - self._read_to, up_to
+        self._unsummarized += read
+        if self._unsummarized >= SUMMARIZE_EVERY:
+            self._unsummarized = 0
+            await self._database.transact(log.summarize)
+        return read == self._most or not fresh
 
     async def seal_all(self) -> None:
         """Seal until nothing that is complete is left."""

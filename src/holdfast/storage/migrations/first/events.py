@@ -88,8 +88,8 @@ def _entries() -> None:
         ["account_id"],
         unique=False,
         postgresql_using="brin",
-        postgresql_ops={"account_id": "text_bloom_ops"},
-        postgresql_with={"pages_per_range": 32, "autosummarize": True},
+        postgresql_ops={"account_id": "text_bloom_ops(n_distinct_per_range=400)"},
+        postgresql_with={"pages_per_range": 16},
         sqlite_where=sa.text("account_id IS NULL"),
     )
     op.create_index(
@@ -98,7 +98,7 @@ def _entries() -> None:
         ["arrival"],
         unique=False,
         postgresql_using="brin",
-        postgresql_with={"pages_per_range": 32, "autosummarize": True},
+        postgresql_with={"pages_per_range": 32},
         sqlite_where=sa.text("arrival IS NOT NULL"),
     )
 
