@@ -25,8 +25,13 @@ class Plan:
     refresh_accounts: int
     """Many enough that each token has ended when its turn comes round again."""
     due: int
+    sweeps: int
+    """Of the runs, at most: each has accounts of its own to make."""
     sizes: tuple[int, ...]
     """Accounts behind the reads whose p50 are compared, smallest first."""
+    size_callers: tuple[int, ...]
+    """One: then p50 is the work and not the queue. With 16, which keep one core busy, it is the queue: the CPU of 16
+    reads, in which each microsecond counts 16 times."""
     pairs: int
     """Runs of a second each, of these: of two runs next to one another, one in three differs from the other by a tenth
     although nothing has changed but the machine."""
@@ -46,7 +51,9 @@ LONG = Plan(
     refresh_callers=(16, 64),
     refresh_accounts=40_000,
     due=100_000,
+    sweeps=5,
     sizes=(1_000, 100_000, 1_000_000),
+    size_callers=(1, 16),
     pairs=25,
 )
 QUICK = Plan(
@@ -61,7 +68,9 @@ QUICK = Plan(
     refresh_callers=(64,),
     refresh_accounts=9_000,
     due=1_000,
-    sizes=(1_000, 20_000),
+    sweeps=1,
+    sizes=(1_000, 10_000),
+    size_callers=(1,),
     pairs=2,
     further_engines=("postgres",),
 )

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import sqlite3
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
@@ -11,10 +12,6 @@ from bench.load import Measured, each_once, measure
 from bench.machine import SERVER_CORE
 from bench.plan import Figure, Plan
 from bench.processes import Postgres, flags, postgres, started
-
-CALLERS = (1, 16)
-"""One: then p50 is the work and not the queue. And as many as one core can serve, where p50 is the queue: 16 times the
-CPU of a read, in which each microsecond counts 16 times."""
 
 
 def run(plan: Plan) -> list[Figure]:
@@ -31,7 +28,8 @@ def run(plan: Plan) -> list[Figure]:
 def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
     smallest, largest = plan.sizes[0], plan.sizes[-1]
     size: dict[int, int] = {}
-    runs: dict[tuple[int, int], list[Measured]] = {(many, accounts): [] for many in CALLERS for accounts in plan.sizes}
+    runs: dict[tuple[int, int], list[Measured]] = defaultdict(list)
+    """By callers and accounts."""
     with contextlib.ExitStack() as up:
         servers = {}
         for accounts in plan.sizes:
@@ -42,7 +40,7 @@ def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
             )
             size[accounts] = _bytes(Path(folder), url, database)
             each_once(servers[accounts], accounts, database)
-        for callers, number in itertools.product(CALLERS, range(plan.pairs)):
+        for callers, number in itertools.product(plan.size_callers, range(plan.pairs)):
             # In turns: a machine's spells are longer than a run.
             for accounts in plan.sizes if number % 2 == 0 else reversed(plan.sizes):
                 server = servers[accounts]
@@ -66,7 +64,7 @@ def _engine(plan: Plan, engine: str, database: Postgres | None) -> list[Figure]:
             runs[callers, accounts],
             runs[callers, smallest],
         )
-        for callers in CALLERS
+        for callers in plan.size_callers
         for accounts in plan.sizes[1:]
     ]
     each = (size[largest] - size[smallest]) / (largest - smallest)

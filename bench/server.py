@@ -20,6 +20,9 @@ from holdfast.cli.serve import bind, running, uvicorn_config
 from holdfast.config import Config
 from holdfast.events import Actor
 
+FEW = 10_000
+"""Accounts: making them leaves nothing to speak of."""
+
 
 async def serve(app: ASGIApp, port: int) -> None:
     """Serve a plain handler as Holdfast is served: the same uvicorn, corked alike."""
@@ -75,7 +78,7 @@ async def _whole(receive: Receive) -> None:
 
 
 async def serve_holdfast(arguments: argparse.Namespace) -> bool:
-    """Serve until told to end. Returns True instead if it has made the accounts: another process is to serve them, as
+    """Serve until told to end. Returns True instead if it has made many accounts: another process is to serve them, as
     what making a million leaves in the memory of one would slow it. (Not where the sweep is at them by then.)"""
     upstream = arguments.upstream
     config = Config(
@@ -92,7 +95,7 @@ async def serve_holdfast(arguments: argparse.Namespace) -> bool:
     )
     async with running(config) as (holdfast, server):
         made = await seed(holdfast, Seed(arguments.accounts, arguments.state))
-        if made and not arguments.sweep_interval:
+        if made and arguments.accounts > FEW and not arguments.sweep_interval:
             return True
         key = holdfast.first_key or (await holdfast.keys.create(holdfast.environment.id, "bench", Actor("operator")))[1]
         print(f"ready {holdfast.config.base_url.rpartition(':')[2]} {key.reveal()}", flush=True)

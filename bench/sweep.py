@@ -23,7 +23,7 @@ def run(plan: Plan) -> list[Figure]:
         started("endpoint", *flags(life=LIFE), core=LOAD_CORE) as endpoint,
         started("endpoint", *flags(life=LIFE)) as alone,
     ):
-        for _ in range(plan.runs):
+        for _ in range(min(plan.runs, plan.sweeps)):
             bare = measure(alone.port, "none", callers=64, seconds=1, accounts=1, server=[alone.pid])
             ceilings.append(bare.per_second)
             with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
