@@ -78,8 +78,8 @@ async def _whole(receive: Receive) -> None:
 
 
 async def serve_holdfast(arguments: argparse.Namespace) -> bool:
-    """Serve until told to end. Returns True instead if it has made many accounts: another process is to serve them, as
-    what making a million leaves in the memory of one would slow it. (Not where the sweep is at them by then.)"""
+    """Serve until told to end. Returns True instead if it has made many accounts: another process is to serve them, so
+    that nothing is measured of what making a million leaves in memory. (Not where the sweep is at them by then.)"""
     upstream = arguments.upstream
     config = Config(
         port=arguments.port,
