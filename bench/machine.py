@@ -32,20 +32,15 @@ def notes() -> list[str]:
 
 
 def described() -> str:
-    pages = f"{huge_pages_mb():,} MB of huge pages" if huge_pages_mb() else "no huge pages"
     python = platform.python_version()
-    return f"{len(cores())} cores ({platform.machine()}), {pages}, Python {python}, {platform.system()}"
+    return f"{len(cores())} cores ({platform.machine()}), {_huge_pages()}, Python {python}, {platform.system()}"
 
 
-def huge_pages_mb() -> int:
-    """Return what the machine's administrator has reserved (`vm.nr_hugepages`), which PostgreSQL takes by itself where
-    its shared buffers fit in."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 0
-    values = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    return values.get("HugePages_Total", 0) * values.get("Hugepagesize", 0) // 1024
+def _huge_pages() -> str:
+    """Return what the machine's administrator has reserved: PostgreSQL takes them by itself where it fits in."""
+    reserved = Path("/proc/sys/vm/nr_hugepages")
+    count = int(reserved.read_text()) if reserved.exists() else 0
+    return f"{count:,} huge pages" if count else "no huge pages"
 
 
 def _can_pin() -> bool:

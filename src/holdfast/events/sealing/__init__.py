@@ -5,7 +5,8 @@ of that and the seal before. Entries themselves are never written to again. A Ch
 environment's last seal; one that is kept elsewhere shows a tail that was cut, or a chain that was made anew.
 
     seal.py         what is hashed, and the chain (pure)
-    sealer.py       seals what is new; one at a time, whichever replica comes first
+    sealer.py       seals what is new; one at a time, whichever replica comes first. Now and then it has PostgreSQL's
+                    summaries of the log (`events.store`) take in what is new
     checkpoint.py   the Checkpoint record; checkpoints.py signs (Ed25519, the key sealed in the vault) and stores
     verify.py       walks the chain and names the first entry that is not as it was
 
